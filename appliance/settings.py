@@ -1,0 +1,84 @@
+"""The kit's settings: frozen, strictly parsed, and the same as ``config/kit.toml`` by default.
+
+Not here: reading files (``config/strict_toml.py``) and acting on a setting (``kit.py``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from config.strict_toml import ConfigurationError, load
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class KitSection(_Section, frozen=True, kw_only=True):
+    """``[kit]``"""
+
+    state_dir: str = "/var/lib/parta-kit"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class RelaySection(_Section, frozen=True, kw_only=True):
+    """``[relay]``: where the lesson goes. ``enrol_code`` is used once; the kit's key makes it needless after."""
+
+    url: str = "http://127.0.0.1:8080"
+    enrol_code: str = ""
+
+
+class CameraSection(_Section, frozen=True, kw_only=True):
+    """``[camera]``"""
+
+    kind: Literal["simulated", "file"] = "simulated"
+    width: Annotated[int, msgspec.Meta(ge=160, le=3840, multiple_of=2)] = 1280
+    height: Annotated[int, msgspec.Meta(ge=120, le=2160, multiple_of=2)] = 720
+    fps: Annotated[int, msgspec.Meta(ge=1, le=60)] = 30
+    bitrate_kbps: Annotated[int, msgspec.Meta(ge=100, le=20_000)] = 1700
+    key_frame_every_s: Annotated[float, msgspec.Meta(ge=0.5, le=10)] = 2.0
+    file: str = ""
+    loop: bool = True
+
+
+class MicrophoneSection(_Section, frozen=True, kw_only=True):
+    """``[microphone]``"""
+
+    kind: Literal["simulated", "file", "none"] = "simulated"
+    bitrate_bps: Annotated[int, msgspec.Meta(ge=6_000, le=128_000)] = 24_000
+    file: str = ""
+    loop: bool = True
+
+
+class PanelSection(_Section, frozen=True, kw_only=True):
+    """``[panel]``: ``simulated`` serves the panel as a web page on ``host``:``port``, and exists only then."""
+
+    kind: Literal["simulated", "none"] = "simulated"
+    host: str = "127.0.0.1"
+    port: Port = 8090
+
+
+class KitSettings(_Section, frozen=True, kw_only=True):
+    """Everything that ``kit.toml`` can say."""
+
+    kit: KitSection = KitSection()
+    relay: RelaySection = RelaySection()
+    camera: CameraSection = CameraSection()
+    microphone: MicrophoneSection = MicrophoneSection()
+    panel: PanelSection = PanelSection()
+
+
+def load_settings(path: Path) -> KitSettings:
+    """Read and check a ``kit.toml``. Raises ``ConfigurationError``."""
+    settings = load(path, KitSettings)
+    for section, part in (("camera", settings.camera), ("microphone", settings.microphone)):
+        if part.kind == "file" and not part.file:
+            raise ConfigurationError(f'{path}: {section}.file: is empty, and {section}.kind is "file"; name a video')
+    if not settings.relay.url.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{path}: relay.url: must start with https:// (or http:// on a trusted wire)")
+    return settings

@@ -1,0 +1,1 @@
+"""What carries live media inside the relay: ``embedded`` (in-process, default), later ``livekit`` (a cluster)."""

@@ -1,0 +1,107 @@
+"""The engine protocol: what the web layer and the classroom ask of whatever carries live media.
+
+A leaf of ``engines``. A *channel* is one class's live stage, named by the class's id: it exists as soon as somebody
+publishes to it or watches it. At most one publisher is on it; its viewers belong to the channel, not to the
+publisher, and outlive it. Not here: who may do what (``relay/web``), and what a lesson is (``relay/classroom``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A session that was accepted. ``session_id`` is unguessable (128 bits, URL-safe); ``etag`` names its ICE
+    credentials (RFC 9725 §4.3.3) and is unquoted here."""
+
+    session_id: str
+    sdp: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelDelivery:
+    """What pupils on a channel really get, as measured within the last second or so.
+
+    ``publisher`` is who publishes (connected, media or not), or ``None``. ``picture_fresh``: pictures keep arriving
+    and the newest key frame is recent enough for a joiner. ``sound_fresh``: voice packets keep arriving and are not
+    dead silence. ``viewers``: connected sessions; ``viewers_receiving``: those whose own reports say that packets
+    arrive.
+    """
+
+    publisher: str | None
+    picture_fresh: bool
+    sound_fresh: bool
+    viewers: int
+    viewers_receiving: int
+
+    @property
+    def on_air(self) -> bool:
+        """Fresh picture and sound reach viewers, or would if one joined: the truth that the tally shows."""
+        reached = self.viewers_receiving > 0 or self.viewers == 0
+        return self.publisher is not None and self.picture_fresh and self.sound_fresh and reached
+
+
+class Engine(Protocol):
+    """Live media, one per relay process."""
+
+    async def start(self) -> None:
+        """Bind sockets and run. Raises ``OSError`` when the port is taken."""
+        ...
+
+    async def close(self) -> None:
+        """End every session (peers get a DTLS close_notify) and release everything. Safe to call twice."""
+        ...
+
+    def publish(self, channel: str, publisher: str, offer: str) -> Answer:
+        """Accept a sendonly WHIP offer. The same publisher replaces its older session.
+
+        Raises ``OfferRejected``, ``ChannelBusy``, ``EngineFull``; then nothing was allocated.
+        """
+        ...
+
+    def watch(self, channel: str, offer: str) -> Answer:
+        """Accept a recvonly WHEP offer; the viewer may wait for a publisher. Raises ``OfferRejected``,
+        ``EngineFull``."""
+        ...
+
+    def channel_of(self, session_id: str) -> str:
+        """The channel that a session is on. Raises ``SessionUnknown``."""
+        ...
+
+    def etag_of(self, session_id: str) -> str:
+        """The session's present ETag. Raises ``SessionUnknown``."""
+        ...
+
+    def patch(self, session_id: str, fragment: str) -> str | None:
+        """Apply an SDP fragment (RFC 8840). ``None``: trickled candidates taken; text: the fragment that answers an
+        ICE restart, after which ``etag_of`` has changed. Raises ``SessionUnknown``, ``FragmentRejected``."""
+        ...
+
+    def end(self, session_id: str) -> None:
+        """End one session and free everything of it. Raises ``SessionUnknown``."""
+        ...
+
+    def close_channel(self, channel: str) -> None:
+        """End every session on a channel: its class link was rotated, or it is gone."""
+        ...
+
+    def end_publisher(self, channel: str) -> None:
+        """End the publisher's session on a channel, if there is one; viewers stay."""
+        ...
+
+    def request_key_frame(self, channel: str) -> None:
+        """Ask the publisher for a key frame, merged and debounced."""
+        ...
+
+    def delivery(self, channel: str) -> ChannelDelivery:
+        """What pupils on this channel get now."""
+        ...
+
+    def subscribe(self, changed: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``changed(channel)`` on the event loop when a publisher or viewer comes or goes, or freshness turns.
+        Returns the unsubscriber."""
+        ...

@@ -1,0 +1,69 @@
+"""The relay's settings: frozen, strictly parsed, and the same as ``config/relay.toml`` by default.
+
+Not here: reading files (``config/strict_toml.py``) and acting on a setting (``app.py``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from config.strict_toml import ConfigurationError, load
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class RelaySection(_Section, frozen=True, kw_only=True):
+    """``[relay]``"""
+
+    state_dir: str = "/var/lib/parta-relay"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class WebSection(_Section, frozen=True, kw_only=True):
+    """``[web]``: ``public_url`` is what pupils and kits see; behind a proxy it differs from ``host``:``port``."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    public_url: str = "http://127.0.0.1:8080"
+
+
+class MediaSection(_Section, frozen=True, kw_only=True):
+    """``[media]``: the one UDP port. ``advertise`` are the addresses that peers are told; empty: this machine's.
+
+    An entry is ``203.0.113.7``, ``2001:db8::7``, or with a port where a router forwards another one:
+    ``203.0.113.7:18443``, ``[2001:db8::7]:18443``.
+    """
+
+    port: Port = 8443
+    advertise: tuple[str, ...] = ()
+    max_sessions: Annotated[int, msgspec.Meta(ge=1)] = 2000
+
+
+class StoreSection(_Section, frozen=True, kw_only=True):
+    """``[store]``: an SQLAlchemy async URL; empty is SQLite in ``relay.state_dir``."""
+
+    database: str = ""
+
+
+class RelaySettings(_Section, frozen=True, kw_only=True):
+    """Everything that ``relay.toml`` can say."""
+
+    relay: RelaySection = RelaySection()
+    web: WebSection = WebSection()
+    media: MediaSection = MediaSection()
+    store: StoreSection = StoreSection()
+
+
+def load_settings(path: Path) -> RelaySettings:
+    """Read and check a ``relay.toml``. Raises ``ConfigurationError``."""
+    settings = load(path, RelaySettings)
+    if not settings.web.public_url.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{path}: web.public_url: must start with https:// (or http:// on a trusted wire)")
+    return settings
