@@ -19,7 +19,7 @@ VERSIONS: tuple[int, ...] = (1,)
 MAX_MESSAGE_BYTES = 16 * 1024
 
 KitState = Literal["idle", "starting", "live", "degraded", "curtain", "ending", "fault"]
-Tally = Literal["off", "connecting", "on_air", "recording_only", "curtain", "fault"]
+Tally = Literal["off", "connecting", "on_air", "not_live", "curtain", "fault"]
 CommandKind = Literal["end_lesson", "key_frame"]
 
 
