@@ -1,0 +1,1 @@
+"""The tests; they mirror the packages. What spans packages is in ``conformance``, ``interop`` and ``browser``."""
