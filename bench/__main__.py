@@ -1,0 +1,57 @@
+"""``python -m bench``: run the benches and print the table."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+from pathlib import Path
+
+from bench import machine
+from bench.cost import processes, viewers
+from bench.figures import Figure, table
+from bench.live import glass_to_glass, open_to_picture, press_to_picture
+from bench.skew import picture_voice_skew
+from tests.browser.chromium import chromium
+from tests.running import running_school
+
+BENCHES = ("press", "open", "glass", "skew", "cpu", "viewers")
+
+
+def main() -> None:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("benches", nargs="*", metavar="BENCH", help=f"which to run (all): {', '.join(BENCHES)}")
+    parser.add_argument("--runs", type=int, default=15, help="repetitions of press and open (15)")
+    parser.add_argument("--seconds", type=float, default=20, help="length of each running measurement (20)")
+    options = parser.parse_args()
+    unknown = set(options.benches) - set(BENCHES)
+    if unknown:
+        parser.error(f"no such bench: {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+    print(machine.describe(), flush=True)
+    asyncio.run(_run(options.benches or list(BENCHES), options.runs, options.seconds))
+
+
+async def _run(wanted: list[str], runs: int, seconds: float) -> None:
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="parta-bench-") as folder:
+        async with running_school(Path(folder)) as school, chromium() as browser:
+            if "press" in wanted:
+                figures.append(await press_to_picture(school, browser, runs))
+            await school.kit.press("start")
+            await school.kit.until_state("live")
+            if "open" in wanted:
+                figures.append(await open_to_picture(school, browser, runs))
+            if "glass" in wanted:
+                figures.append(await glass_to_glass(school, browser, seconds))
+            if "skew" in wanted:
+                figures.append(await picture_voice_skew(school, browser, seconds))
+            if "cpu" in wanted:
+                figures += await processes(school, seconds)
+            if "viewers" in wanted:
+                figures += await viewers(school, seconds)
+    print(table(figures))
+
+
+if __name__ == "__main__":
+    main()

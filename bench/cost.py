@@ -1,0 +1,81 @@
+"""What the lesson costs: CPU of each process, and of the relay per viewer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psutil
+
+from bench.figures import Figure
+from tests.running import RunningSchool, cpu_seconds
+
+VIEWERS = 50
+SLICES = 5  # samples per measurement, so that noise shows as spread
+READY_S = 90.0
+END_S = 30.0
+
+
+async def processes(school: RunningSchool, length_s: float) -> list[Figure]:
+    """CPU and memory of kit and relay in a lesson that nobody watches."""
+    kit, relay = school.kit.program.pid, school.relay.program.pid
+    used = await _cpu_shares([kit, relay], length_s)
+    return [
+        Figure("kit: CPU (draws, encodes, publishes)", "% of a core", tuple(used[kit])),
+        Figure("relay: CPU, no viewer", "% of a core", tuple(used[relay])),
+        Figure("kit: memory", "MB", (psutil.Process(kit).memory_info().rss / 1e6,)),
+        Figure("relay: memory", "MB", (psutil.Process(relay).memory_info().rss / 1e6,)),
+    ]
+
+
+async def viewers(school: RunningSchool, length_s: float) -> list[Figure]:
+    """The relay's CPU per viewer, with viewers that are alive but undemanding; what they were sent is checked."""
+    relay = school.relay.program.pid
+    idle = Figure("", "", tuple((await _cpu_shares([relay], length_s))[relay])).median
+    memory = psutil.Process(relay).memory_info().rss
+    url = school.class_url.replace("/c/", "/whep/")
+    delivered: dict[str, int] = {}
+    async with _silent_viewers(url, VIEWERS, delivered):
+        used = (await _cpu_shares([relay], length_s))[relay]
+        grown = psutil.Process(relay).memory_info().rss - memory
+    return [
+        Figure(f"relay: CPU per viewer ({VIEWERS} viewers)", "% of a core", tuple((u - idle) / VIEWERS for u in used)),
+        Figure("relay: memory per viewer", "kB", (grown / VIEWERS / 1000,)),
+        Figure("viewers: packets not delivered", "%", (100 * delivered["gaps"] / delivered["packets"],)),
+        Figure("viewers: packets delivered", "", (delivered["packets"],)),
+    ]
+
+
+async def _cpu_shares(pids: list[int], length_s: float) -> dict[int, list[float]]:
+    """CPU of each process in ``SLICES`` consecutive slices, in percent of a core."""
+    loop = asyncio.get_running_loop()
+    shares: dict[int, list[float]] = {pid: [] for pid in pids}
+    for _ in range(SLICES):
+        before, begun_s = {pid: cpu_seconds(pid) for pid in pids}, loop.time()
+        await asyncio.sleep(length_s / SLICES)
+        passed_s = loop.time() - begun_s
+        for pid in pids:
+            shares[pid].append(100 * (cpu_seconds(pid) - before[pid]) / passed_s)
+    return shares
+
+
+@asynccontextmanager
+async def _silent_viewers(url: str, count: int, delivered: dict[str, int]) -> AsyncIterator[None]:
+    """``count`` silent viewers in a process of their own; ``delivered`` is filled in at the end."""
+    pipe = asyncio.subprocess.PIPE
+    arguments = [sys.executable, "-m", "bench.silent_viewers", url, str(count)]
+    process = await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe)
+    assert process.stdout is not None
+    try:
+        ready = await asyncio.wait_for(process.stdout.readline(), READY_S)
+        assert ready == b"ready\n", "the silent viewers did not get ready; see their output above"
+        yield
+        output, _ = await asyncio.wait_for(process.communicate(b""), END_S)
+        delivered.update(json.loads(output.splitlines()[0]))
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

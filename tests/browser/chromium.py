@@ -1,0 +1,75 @@
+"""Debian's Chromium, headless, as a pupil's browser. Used by the browser tests, ``bench`` and ``scripts``."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, Page, async_playwright
+
+PROBE = Path(__file__).with_name("lesson_probe.js")
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+QUIET = (  # a headless Chromium that talks to nobody but the page under test
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def chromium_path() -> str:
+    """Where Debian's Chromium is. Raises ``FileNotFoundError`` with the remedy."""
+    path = shutil.which("chromium")
+    if path is None:
+        raise FileNotFoundError("chromium is not installed; run `make setup-tests`, or install Debian's chromium")
+    return path
+
+
+@asynccontextmanager
+async def chromium(*flags: str) -> AsyncIterator[Browser]:
+    """A browser for the length of the context. Sound stays blocked until a gesture, as on a real machine."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium_path(), args=[*QUIET, *flags])
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+async def pupil(browser: Browser, url: str, *, language: str = "ru-RU", **context: Any) -> Page:
+    """A pupil who opens ``url``: a page in a context of its own, with the lesson probe in it."""
+    opened = await browser.new_context(locale=language, viewport=context.pop("viewport", DESKTOP), **context)
+    page = await opened.new_page()
+    await page.add_init_script(path=PROBE)
+    await page.goto(url)
+    return page
+
+
+async def until_state(page: Page, state: str, timeout_s: float = 30) -> None:
+    """Wait until the page shows the class in ``state``."""
+    await page.wait_for_selector(f'html[data-state="{state}"]', state="attached", timeout=timeout_s * 1000)
+
+
+async def frames(page: Page) -> list[dict[str, Any]]:
+    """Every frame the page has shown: ``at_unix_ms``, ``shown_ms``, ``capture_us`` (or ``None``), its size."""
+    found: list[dict[str, Any]] = await page.evaluate("lessonProbe.frames")
+    return found
+
+
+async def until_new_frames(page: Page, count: int = 10, timeout_s: float = 30) -> list[dict[str, Any]]:
+    """Wait until ``count`` pictures with a readable, later time code are shown than now; those pictures."""
+    before = await page.evaluate("lessonProbe.frames.at(-1)?.at_unix_ms ?? 0")
+    await page.wait_for_function(
+        "([before, count]) => lessonProbe.frames.filter("
+        "f => f.at_unix_ms > before && f.capture_us !== null).length >= count",
+        arg=[before, count],
+        timeout=timeout_s * 1000,
+    )
+    return [f for f in await frames(page) if f["at_unix_ms"] > before and f["capture_us"] is not None]

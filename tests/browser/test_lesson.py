@@ -1,0 +1,157 @@
+"""The whole of Parta in one place: a press on the kit, a lesson in the browser, and everything that may go wrong."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Browser, Page, Request
+
+from tests.browser.chromium import PHONE, pupil, until_new_frames, until_state
+from tests.running import RunningSchool
+
+pytestmark = pytest.mark.browser
+
+
+def rising(pictures: list[dict[str, Any]]) -> bool:
+    """Whether the time codes go forward and never back."""
+    codes = [picture["capture_us"] for picture in pictures]
+    return all(earlier <= later for earlier, later in itertools.pairwise(codes)) and codes[0] < codes[-1]
+
+
+async def until_voice(page: Page, energy: float) -> None:
+    """Wait until sound of this much more energy has reached the page's speaker (WebRTC's ``totalAudioEnergy``)."""
+    heard = await page.evaluate("lessonProbe.voiceEnergy()")
+    await page.wait_for_function("async (enough) => (await lessonProbe.voiceEnergy()) > enough", arg=heard + energy)
+
+
+async def test_a_waiting_pupil_sees_the_lesson_from_the_press_to_its_end(
+    school: RunningSchool, browser: Browser
+) -> None:
+    page = await pupil(browser, school.class_url)
+    await until_state(page, "waiting")
+
+    await school.kit.press("start")
+    await until_state(page, "live")
+    assert rising(await until_new_frames(page, 30))
+    live = await school.kit.until_state("live")
+    assert live["tally"] == "on_air"
+
+    await school.kit.press("curtain")
+    await until_state(page, "curtain")
+    assert (await school.kit.until_state("curtain"))["tally"] == "curtain"
+    await school.kit.press("curtain")
+    await until_state(page, "live")
+    assert rising(await until_new_frames(page))
+
+    await school.kit.hold_to_end()
+    await until_state(page, "over")
+    assert (await school.kit.until_state("idle"))["tally"] == "off"
+
+
+async def test_a_killed_kit_continues_its_lesson_by_itself(school: RunningSchool, browser: Browser) -> None:
+    page = await pupil(browser, school.class_url)
+    await school.kit.press("start")
+    before = await until_new_frames(page)
+    lesson = (await school.kit.until_state("live"))["lesson"]["id"]
+
+    await school.kit.program.end(signal.SIGKILL)
+    await until_state(page, "reconnecting")
+    await school.kit.start()
+
+    status = await school.kit.until_state("live")
+    assert status["lesson"]["id"] == lesson
+    after = await until_new_frames(page)
+    assert after[0]["capture_us"] > before[-1]["capture_us"]
+    await until_state(page, "live")
+
+
+async def test_a_killed_relay_comes_back_and_so_do_kit_and_pupil(school: RunningSchool, browser: Browser) -> None:
+    page = await pupil(browser, school.class_url)
+    await school.kit.press("start")
+    before = await until_new_frames(page)
+
+    await school.relay.program.end(signal.SIGKILL)
+    assert (await school.kit.until_state("degraded"))["tally"] == "not_live"
+    await school.relay.start()
+
+    await school.kit.until_state("live")
+    after = await until_new_frames(page)
+    assert after[0]["capture_us"] > before[-1]["capture_us"]
+    await until_state(page, "live")
+    assert len(await school.relay.command("lesson", "list")) == 1
+
+
+async def test_the_voice_arrives_after_one_press_on_the_sound_control(school: RunningSchool, browser: Browser) -> None:
+    page = await pupil(browser, school.class_url)
+    await school.kit.press("start")
+    await until_new_frames(page)
+    assert await page.evaluate("document.querySelector('video').muted") is True
+
+    await page.get_by_role("button", name="Включить звук").first.click()
+
+    await page.wait_for_selector('html[data-sound="on"]', state="attached")
+    await until_voice(page, 0.001)
+    assert await page.evaluate("document.querySelector('video').muted") is False
+
+
+@pytest.mark.parametrize(("language", "words"), [("ru-RU", "Прямой эфир"), ("en-GB", "Live")])
+async def test_a_phone_shows_the_lesson_in_the_pupils_language(
+    school: RunningSchool, browser: Browser, language: str, words: str
+) -> None:
+    page = await pupil(browser, school.class_url, language=language, viewport=PHONE, is_mobile=True, has_touch=True)
+    await school.kit.press("start")
+    await until_new_frames(page)
+    await until_state(page, "live")
+    assert await page.get_by_text(words).first.is_visible()
+    overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0
+    box = await page.locator("video").first.bounding_box()
+    assert box is not None
+    assert box["width"] >= PHONE["width"] * 0.9
+
+
+async def test_the_page_talks_to_its_own_origin_only_and_keeps_no_cookie(
+    school: RunningSchool, browser: Browser
+) -> None:
+    page = await pupil(browser, "about:blank")
+    requests: list[Request] = []
+    page.on("request", requests.append)
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+
+    await page.goto(school.class_url)
+    await school.kit.press("start")
+    await until_new_frames(page)
+
+    origins = {f"{url.scheme}://{url.netloc}" for url in (urlsplit(request.url) for request in requests)}
+    assert origins == {school.relay.url}
+    assert await page.context.cookies() == []
+    assert problems == []
+
+
+async def test_whoever_opens_a_running_lesson_sees_the_board_and_leaves_no_session(
+    school: RunningSchool, browser: Browser
+) -> None:
+    await school.kit.press("start")
+    await school.kit.until_state("live")
+
+    page = await pupil(browser, school.class_url)
+    assert rising(await until_new_frames(page, 30))
+    await school.kit.until(lambda status: status["link"]["viewers"] == 1)
+    await page.close()
+    await school.kit.until(lambda status: status["link"]["viewers"] == 0)
+
+
+async def test_an_unknown_link_is_a_kind_page(school: RunningSchool, browser: Browser) -> None:
+    context = await browser.new_context(locale="ru-RU")
+    page = await context.new_page()
+    answer = await page.goto(f"{school.relay.url}/c/AAAAAAAAAAAAAAAAAAAAAA")
+    assert answer is not None
+    assert answer.status == 404
+    assert await page.locator("html").get_attribute("lang") == "ru"
+    assert "учител" in (await page.locator("main").inner_text()).lower()

@@ -1,0 +1,277 @@
+"""A relay and a kit as the real programs, in child processes on loopback, for tests and ``bench/``.
+
+Nothing here is a fake: the programs are started by their own commands with a configuration file, and driven as a
+person or a script would (command line, panel over HTTP, signals). Who uses it: ``tests/browser``, ``tests/interop``
+and ``bench``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+START_S = 30.0  # a cold interpreter on a busy two-core machine
+STOP_S = 8.0  # the programs promise 5 s; the rest is the machine's noise
+STATE_S = 30.0  # a redial after an outage, with back-off, under load
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port that was free on loopback a moment ago."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Program:
+    """One of our commands as a child process; its output goes to ``log``."""
+
+    arguments: list[str]
+    log: Path
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it; what it prints is added to ``log``."""
+        with self.log.open("ab") as output:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", *self.arguments, stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL
+            )
+
+    @property
+    def pid(self) -> int:
+        """The running process's id."""
+        assert self.process is not None
+        return self.process.pid
+
+    async def end(self, how: signal.Signals) -> int:
+        """Send ``how`` and wait for the end; the exit code."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(how)
+        try:
+            return await asyncio.wait_for(self.process.wait(), STOP_S)
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+            late = f"{self.arguments[0]} did not stop within {STOP_S} s of {how.name}:\n{self.tail()}"
+            raise AssertionError(late) from None
+
+    def tail(self, lines: int = 40) -> str:
+        """The last lines that it printed, for a failure's text."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+@dataclass
+class RunningRelay:
+    """``parta-relay serve`` with a state folder of its own."""
+
+    folder: Path
+    http: aiohttp.ClientSession
+    advertise: tuple[str, ...] = ("127.0.0.1",)
+    port: int = field(default_factory=free_port)
+    media_port: int = field(default_factory=lambda: free_port(socket.SOCK_DGRAM))
+    program: Program = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config = self.folder / "relay.toml"
+        self.config.write_text(
+            f'[relay]\nstate_dir = "{self.folder / "state"}"\n'
+            f'[web]\nport = {self.port}\npublic_url = "{self.url}"\n'
+            f"[media]\nport = {self.media_port}\nadvertise = {json.dumps(list(self.advertise))}\n"
+        )
+        self.program = Program(["relay", "serve", "--config", str(self.config)], self.folder / "relay.log")
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Start it and wait until it can serve."""
+        await self.program.start()
+        await _answers(self.http, f"{self.url}/readyz", self.program)
+
+    async def command(self, *arguments: str) -> Any:
+        """Run another ``parta-relay`` command on the same state; its JSON."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "relay",
+            *arguments,
+            "--json",
+            "--config",
+            str(self.config),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await asyncio.wait_for(process.communicate(), START_S)
+        assert process.returncode == 0, errors.decode()
+        return json.loads(output)
+
+
+@dataclass
+class RunningKit:
+    """``parta-kit run`` with a simulated panel."""
+
+    folder: Path
+    http: aiohttp.ClientSession
+    relay_url: str
+    enrol_code: str
+    camera: str = 'kind = "simulated"'
+    microphone: str = 'kind = "simulated"'
+    port: int = field(default_factory=free_port)
+    program: Program = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config = self.folder / "kit.toml"
+        config.write_text(
+            f'[kit]\nstate_dir = "{self.folder / "state"}"\n'
+            f'[relay]\nurl = "{self.relay_url}"\nenrol_code = "{self.enrol_code}"\n'
+            f"[camera]\n{self.camera}\n[microphone]\n{self.microphone}\n"
+            f'[panel]\nkind = "simulated"\nport = {self.port}\n'
+        )
+        self.program = Program(["appliance", "run", "--config", str(config)], self.folder / "kit.log")
+
+    @property
+    def url(self) -> str:
+        """Where its panel answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Start it and wait until its panel answers."""
+        await self.program.start()
+        await _answers(self.http, f"{self.url}/status", self.program)
+
+    async def press(self, button: str) -> float:
+        """Press and release a button; the wall time (s) just before the press."""
+        pressed_s = time.time()
+        for edge in ("press", "release"):
+            async with self.http.post(f"{self.url}/panel/buttons/{button}/{edge}") as response:
+                assert response.status == 204, await response.text()
+        return pressed_s
+
+    async def hold_to_end(self) -> None:
+        """Hold start/end until the lesson ends, then let go."""
+        async with self.http.post(f"{self.url}/panel/buttons/start/press") as response:
+            assert response.status == 204
+        await self.until(lambda status: status["state"] in {"ending", "idle"})
+        async with self.http.post(f"{self.url}/panel/buttons/start/release") as response:
+            assert response.status == 204
+
+    async def status(self) -> dict[str, Any]:
+        """What ``GET /status`` says now."""
+        async with self.http.get(f"{self.url}/status") as response:
+            found: dict[str, Any] = await response.json()
+            return found
+
+    async def until(self, holds: Callable[[dict[str, Any]], bool], timeout_s: float = STATE_S) -> dict[str, Any]:
+        """Follow the panel's events until ``holds(status)``; that status."""
+        last: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(timeout_s), self.http.get(f"{self.url}/events") as response:
+                async for line in response.content:
+                    if line.startswith(b"data:"):
+                        last = json.loads(line[5:])
+                        if holds(last):
+                            return last
+        except TimeoutError:
+            raise AssertionError(f"the kit never got there; last: {last}\n{self.program.tail()}") from None
+        raise AssertionError(f"the kit's events ended; last: {last}\n{self.program.tail()}")
+
+    async def until_state(self, *states: str) -> dict[str, Any]:
+        """Follow the panel until the lesson is in one of ``states``."""
+        return await self.until(lambda status: status["state"] in states)
+
+
+@dataclass
+class RunningSchool:
+    """A relay, an enrolled kit, and a class with its link."""
+
+    relay: RunningRelay
+    kit: RunningKit
+    class_path: str
+
+    @property
+    def class_url(self) -> str:
+        """The pupil's page."""
+        return f"{self.relay.url}{self.class_path}"
+
+
+async def _answers(http: aiohttp.ClientSession, url: str, program: Program) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        assert program.process is not None
+        assert program.process.returncode is None, f"{program.arguments[0]} ended:\n{program.tail()}"
+        try:
+            async with http.get(url, timeout=aiohttp.ClientTimeout(total=2)) as response:
+                if response.status == 200:
+                    return
+        except (aiohttp.ClientError, TimeoutError):
+            pass  # not up yet: that is what is being waited for
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{url} did not answer within {START_S} s:\n{program.tail()}")
+
+
+@asynccontextmanager
+async def running_relay(folder: Path, *, advertise: tuple[str, ...] = ("127.0.0.1",)) -> AsyncIterator[RunningRelay]:
+    """A relay alone, with no school in it."""
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        relay = RunningRelay(folder, http, advertise=advertise)
+        stack.push_async_callback(_stop, relay.program)
+        await relay.start()
+        yield relay
+
+
+@asynccontextmanager
+async def running_school(
+    folder: Path,
+    *,
+    camera: str = 'kind = "simulated"',
+    microphone: str = 'kind = "simulated"',
+    media_port: int | None = None,
+    advertise: tuple[str, ...] = ("127.0.0.1",),
+) -> AsyncIterator[RunningSchool]:
+    """A school in which the next press of the start button is seen by whoever opens ``class_url``."""
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        relay = RunningRelay(folder / "relay", http, advertise=advertise)
+        if media_port is not None:
+            relay = RunningRelay(folder / "relay", http, advertise=advertise, media_port=media_port)
+        stack.push_async_callback(_stop, relay.program)
+        await relay.start()
+        await relay.command("school", "add", "Школа № 7")
+        made = await relay.command("class", "add", "7Б")
+        code = await relay.command("kit", "enrol-code", "--room", "12", "--class", "7Б")
+        kit = RunningKit(folder / "kit", http, relay.url, code["code"], camera, microphone)
+        stack.push_async_callback(_stop, kit.program)
+        await kit.start()
+        await kit.until(lambda status: status["link"]["control"] == "up")
+        yield RunningSchool(relay, kit, made["class_path"])
+
+
+async def _stop(program: Program) -> None:
+    if program.process is None or program.process.returncode is not None:
+        return
+    code = await program.end(signal.SIGTERM)
+    assert code == 0, f"{program.arguments[0]} ended with {code}:\n{program.tail()}"
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU that a process has used, user and system, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
