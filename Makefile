@@ -1,0 +1,68 @@
+# What a person types here. Every target does its own set-up first; scripts/ does the work.
+# Set-up is remembered by stamp files: it is redone when a lock file changes, and skipped otherwise.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PY := .venv/bin/python
+RUNNING := .venv/.ready-to-run
+TESTING := .venv/.ready-to-test
+BROWSER := .venv/.browser-is-here
+NODE := node_modules/.ready
+
+# Options on the command line: CAMERA=lesson.mp4 for run, ARGS="-k whip" for test.
+CAMERA ?=
+ARGS ?=
+
+.PHONY: help run test check bench screenshots lock test-install clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
+
+run: $(RUNNING) ## start a relay and a simulated kit here; CAMERA=lesson.mp4 plays a video of yours instead
+	@exec $(PY) -m scripts.demo $(if $(CAMERA),--camera "$(CAMERA)")
+
+test: $(TESTING) $(BROWSER) $(NODE) ## run all tests; ARGS="-k whip" chooses
+	$(PY) -m pytest $(ARGS)
+	$(if $(ARGS),,npm run --silent test)
+
+check: $(TESTING) $(NODE) ## lint, format, types (Python and the pages) and import rules
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	npm run --silent check
+	$(PY) -m pytest -q tests/test_architecture.py tests/test_documents.py
+
+bench: $(TESTING) $(BROWSER) ## measure latency, skew and CPU, and print the machine
+	$(PY) -m bench
+
+screenshots: $(TESTING) $(BROWSER) ## take the README's pictures from the running thing
+	$(PY) -m scripts.screenshots
+
+lock: $(RUNNING) ## write requirements/*.txt anew from pyproject.toml; UPGRADE=1 moves to the newest versions
+	scripts/lock.sh
+
+test-install: $(TESTING) ## prove that the wheel is whole, and that kit and relay each install on their own
+	$(PY) -m pytest tests/scripts/test_install.py
+
+clean: ## remove what make made: environments, caches, the demo's state
+	rm -rf .venv node_modules .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+
+$(RUNNING): requirements/running.txt requirements/uv.txt pyproject.toml scripts/set_up.sh
+	@scripts/set_up.sh python running
+	@touch $@
+
+$(TESTING): requirements/testing.txt requirements/uv.txt pyproject.toml scripts/set_up.sh
+	@scripts/set_up.sh python testing
+	@touch $@ $(RUNNING) # running.txt is a part of testing.txt
+
+$(BROWSER): scripts/set_up.sh | $(TESTING)
+	@scripts/set_up.sh browser
+	@touch $@
+
+$(NODE): package-lock.json package.json scripts/set_up.sh
+	@scripts/set_up.sh node
+	@touch $@

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Makes the virtual environment and brings in what a target needs. `make` calls it, behind stamp files, so that the
+# work is done once per change of a lock file. Not here: what is locked (requirements/, package-lock.json).
+#
+#   set_up.sh python running|testing    .venv with the locked packages of requirements/{running,testing}.txt
+#   set_up.sh node                      node_modules, as package-lock.json says
+#   set_up.sh browser                   Chromium and a font with Cyrillic letters, from Debian's packages
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+VENV=.venv
+
+say() { printf '» %s\n' "$*" >&2; }
+fail() { printf 'set-up: %s\n' "$*" >&2; exit 1; }
+
+apt_install() {
+    command -v apt-get >/dev/null || fail "$* is missing, and this is no Debian; install it and run make again"
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || fail "$* is missing; as root: apt-get install $*"
+        as_root=(sudo)
+    fi
+    say "installing Debian packages: $*"
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# A Python that runs the code. The version is asked from the program itself: a shim of that name may lead nowhere.
+find_python() {
+    local name
+    for name in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        if "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
+            echo "$name"
+            return
+        fi
+    done
+    fail "no Python 3.11, 3.12 or 3.13 was found; install python3 (Debian 12 or newer) or set PYTHON=/path/to/python"
+}
+
+make_venv() {
+    "$VENV/bin/python" -c '' 2>/dev/null && return # a Python that was upgraded away leaves a dead link behind
+    local python version
+    python=$(find_python)
+    version=$("$python" -c 'import sys; print(f"{sys.version_info.major}.{sys.version_info.minor}")')
+    # Debian splits venv's other half, ensurepip, into a package of its own.
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || apt_install "python$version-venv"
+    say "making $VENV with Python $version"
+    "$python" -m venv --clear "$VENV"
+}
+
+# uv, itself locked, because it installs in seconds what takes pip a minute. It does not read pip's configuration,
+# so a school's mirror is passed on.
+install_python_packages() {
+    local index
+    "$VENV/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+    index=${PIP_INDEX_URL:-$("$VENV/bin/pip" config get global.index-url 2>/dev/null || true)}
+    if [ -n "$index" ] && [ -z "${UV_DEFAULT_INDEX:-}" ]; then export UV_DEFAULT_INDEX=$index; fi
+    say "installing the locked packages of requirements/$1.txt"
+    "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --require-hashes --only-binary :all: \
+        -r "requirements/$1.txt"
+    "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --no-deps --no-build-isolation --editable .
+}
+
+node_packages() {
+    command -v node >/dev/null && command -v npm >/dev/null || apt_install nodejs npm
+    say "installing the locked packages of package-lock.json"
+    npm ci --silent --no-audit --no-fund --ignore-scripts
+}
+
+browser() {
+    local missing=()
+    command -v chromium >/dev/null || missing+=(chromium)
+    # Without a font, a page in Russian is boxes, and a screenshot proves nothing.
+    fc-list :lang=ru 2>/dev/null | grep -q . || missing+=(fontconfig fonts-dejavu-core)
+    [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
+}
+
+case "${1:-}" in
+    python) make_venv && install_python_packages "${2:?running or testing}" ;;
+    node) node_packages ;;
+    browser) browser ;;
+    *) fail "say python, node or browser" ;;
+esac
