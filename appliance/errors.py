@@ -21,6 +21,12 @@ class MicrophoneUnavailable(KitError, OSError):
     key = "microphone_unavailable"
 
 
+class PanelUnavailable(KitError, OSError):
+    """The panel cannot be switched on: its port or its pins are not to be had."""
+
+    key = "panel_unavailable"
+
+
 class RelayUnreachable(KitError, ConnectionError):
     """The relay does not answer, or the session with it went silent. Worth redialling."""
 

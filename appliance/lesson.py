@@ -1,0 +1,231 @@
+"""The lesson state machine: events in, actions out.
+
+Pure: no I/O, no clock, no tasks. ``director.py`` feeds it events and carries its actions out, in the order in which
+``Action`` lists them. DESIGN.md's rules are held here, and ``tests/appliance/test_lesson.py`` writes every state and
+event out:
+
+- The start press needs nobody: no relay, no network, not even a working camera.
+- The tally is lit (``SHOW``) before capture opens, and tells of a closed camera only after capture has closed:
+  between the curtain press and ``CAPTURE_CLOSED`` the phase stays what it was.
+- ``live`` is entered by the relay's confirmation alone.
+- ``fault`` is a dead camera *and* a dead microphone, and heals when either returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from functools import partial
+from typing import Literal
+
+from wire.messages import KitState, Tally
+
+Capture = Literal["closed", "open", "closing"]
+Source = Literal["waiting", "up", "lost"]
+After = Literal["rest", "start", "shut_down"]
+
+
+class Event(Enum):
+    """What happens to a lesson."""
+
+    START_PRESSED = auto()
+    END_HELD = auto()
+    SHUTDOWN_HELD = auto()
+    CURTAIN_PRESSED = auto()
+    STILL_PRESSED = auto()
+    CAMERA_UP = auto()
+    CAMERA_LOST = auto()
+    MICROPHONE_UP = auto()
+    MICROPHONE_LOST = auto()
+    DELIVERY_CONFIRMED = auto()
+    #: The relay says that pupils don't get it, or has been silent for too long to be believed.
+    DELIVERY_DENIED = auto()
+    #: ``starting`` has lasted so long that "connecting" is no longer the honest word.
+    START_OVERDUE = auto()
+    CAPTURE_CLOSED = auto()
+    END_COMMANDED = auto()
+    #: The kit was restarted within a lesson, which goes on.
+    RESUMED = auto()
+    RESUMED_BEHIND_CURTAIN = auto()
+
+
+class Action(Enum):
+    """What the kit must do about it; carried out in this order."""
+
+    CLOSE_CAPTURE = auto()  # cut what leaves the kit at once, close the devices, then tell CAPTURE_CLOSED
+    END_LESSON = auto()
+    BEGIN_LESSON = auto()
+    RESUME_LESSON = auto()
+    SHOW = auto()  # the new state, on the panel and to the relay
+    OPEN_CAPTURE = auto()
+    TAKE_STILL = auto()
+    KEEP = auto()  # write down that the lesson runs, and whether behind the curtain, in case the kit dies
+    SHUT_DOWN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """The state. ``curtain`` is what the teacher wants; ``phase`` says ``curtain`` once it is true."""
+
+    phase: KitState = "idle"
+    capture: Capture = "closed"
+    camera: Source = "waiting"
+    microphone: Source = "waiting"
+    curtain: bool = False
+    after: After = "rest"
+
+    @property
+    def runs(self) -> bool:
+        """A lesson is going on that a hold would end."""
+        return self.phase not in ("idle", "ending")
+
+    @property
+    def tally(self) -> Tally:
+        """The lamp's truth. While ending, the devices may still be open though nothing leaves: not off, not red."""
+        return _TALLY[self.phase]
+
+
+_TALLY: Mapping[KitState, Tally] = {
+    "idle": "off",
+    "starting": "connecting",
+    "live": "on_air",
+    "degraded": "not_live",
+    "curtain": "curtain",
+    "ending": "not_live",
+    "fault": "fault",
+}
+
+Actions = frozenset[Action]
+Step = tuple[Lesson, Actions]
+_NOTHING: Actions = frozenset()
+
+
+def step(lesson: Lesson, event: Event) -> tuple[Lesson, tuple[Action, ...]]:
+    """What ``event`` makes of ``lesson``, and what is to be done, in order."""
+    after, actions = _HANDLERS[event](lesson)
+    if after != lesson:
+        actions |= {Action.SHOW}
+    return after, tuple(action for action in Action if action in actions)
+
+
+def _start(lesson: Lesson) -> Step:
+    if lesson.phase == "idle":
+        return _begun(Action.BEGIN_LESSON)
+    if lesson.phase == "ending" and lesson.after == "rest":
+        return replace(lesson, after="start"), _NOTHING  # a quick hand is not lost while the devices close
+    return lesson, _NOTHING
+
+
+def _begun(how: Action) -> Step:
+    return Lesson(phase="starting", capture="open"), frozenset({how, Action.OPEN_CAPTURE, Action.KEEP})
+
+
+def _end(lesson: Lesson, after: After = "rest") -> Step:
+    shut_down: Actions = frozenset({Action.SHUT_DOWN}) if after == "shut_down" else _NOTHING
+    if lesson.phase == "idle":
+        return lesson, shut_down
+    if lesson.phase == "ending":
+        return (replace(lesson, after="shut_down") if shut_down else lesson), _NOTHING
+    if lesson.capture == "closed":
+        return Lesson(), shut_down | {Action.END_LESSON}
+    closing: Actions = frozenset({Action.CLOSE_CAPTURE}) if lesson.capture == "open" else _NOTHING
+    return replace(lesson, phase="ending", capture="closing", after=after), closing
+
+
+def _curtain(lesson: Lesson) -> Step:
+    if not lesson.runs:
+        return lesson, _NOTHING
+    if lesson.capture == "closed":
+        return _reopened()
+    closing: Actions = frozenset({Action.CLOSE_CAPTURE}) if lesson.capture == "open" else _NOTHING
+    return replace(lesson, capture="closing", curtain=not lesson.curtain), closing | {Action.KEEP}
+
+
+def _reopened() -> Step:
+    return Lesson(phase="starting", capture="open"), frozenset({Action.OPEN_CAPTURE, Action.KEEP})
+
+
+def _still(lesson: Lesson) -> Step:
+    sees = lesson.capture == "open" and lesson.camera == "up"
+    return lesson, frozenset({Action.TAKE_STILL}) if sees else _NOTHING
+
+
+def _camera(lesson: Lesson, source: Source) -> Step:
+    return _judged(replace(lesson, camera=source)) if lesson.capture == "open" else (lesson, _NOTHING)
+
+
+def _microphone(lesson: Lesson, source: Source) -> Step:
+    return _judged(replace(lesson, microphone=source)) if lesson.capture == "open" else (lesson, _NOTHING)
+
+
+def _judged(lesson: Lesson) -> Step:
+    if lesson.camera == lesson.microphone == "lost":
+        return replace(lesson, phase="fault"), _NOTHING
+    if lesson.phase == "fault":
+        return replace(lesson, phase="starting"), _NOTHING
+    return lesson, _NOTHING
+
+
+def _confirmed(lesson: Lesson) -> Step:
+    if lesson.phase in ("starting", "degraded") and lesson.capture == "open":
+        return replace(lesson, phase="live"), _NOTHING
+    return lesson, _NOTHING
+
+
+def _denied(lesson: Lesson) -> Step:
+    return (replace(lesson, phase="degraded") if lesson.phase == "live" else lesson), _NOTHING
+
+
+def _overdue(lesson: Lesson) -> Step:
+    return (replace(lesson, phase="degraded") if lesson.phase == "starting" else lesson), _NOTHING
+
+
+def _closed(lesson: Lesson) -> Step:
+    if lesson.capture == "closed":
+        return lesson, _NOTHING
+    if lesson.capture == "open":  # nobody asked: both sources are gone, and whoever runs them goes on trying
+        return _judged(replace(lesson, camera="lost", microphone="lost"))
+    if lesson.phase == "ending":
+        return _ended(lesson.after)
+    if lesson.curtain:
+        return Lesson(phase="curtain", curtain=True), _NOTHING
+    return _reopened()  # the teacher changed their mind while it closed
+
+
+def _ended(after: After) -> Step:
+    if after == "start":
+        begun, actions = _begun(Action.BEGIN_LESSON)
+        return begun, actions | {Action.END_LESSON}
+    shut_down: Actions = frozenset({Action.SHUT_DOWN}) if after == "shut_down" else _NOTHING
+    return Lesson(), shut_down | {Action.END_LESSON}
+
+
+def _resumed(lesson: Lesson) -> Step:
+    return _begun(Action.RESUME_LESSON) if lesson.phase == "idle" else (lesson, _NOTHING)
+
+
+def _resumed_behind_curtain(lesson: Lesson) -> Step:
+    if lesson.phase != "idle":
+        return lesson, _NOTHING
+    return Lesson(phase="curtain", curtain=True), frozenset({Action.RESUME_LESSON})
+
+
+_HANDLERS: Mapping[Event, Callable[[Lesson], Step]] = {
+    Event.START_PRESSED: _start,
+    Event.END_HELD: _end,
+    Event.SHUTDOWN_HELD: partial(_end, after="shut_down"),
+    Event.CURTAIN_PRESSED: _curtain,
+    Event.STILL_PRESSED: _still,
+    Event.CAMERA_UP: partial(_camera, source="up"),
+    Event.CAMERA_LOST: partial(_camera, source="lost"),
+    Event.MICROPHONE_UP: partial(_microphone, source="up"),
+    Event.MICROPHONE_LOST: partial(_microphone, source="lost"),
+    Event.DELIVERY_CONFIRMED: _confirmed,
+    Event.DELIVERY_DENIED: _denied,
+    Event.START_OVERDUE: _overdue,
+    Event.CAPTURE_CLOSED: _closed,
+    Event.END_COMMANDED: _end,
+    Event.RESUMED: _resumed,
+    Event.RESUMED_BEHIND_CURTAIN: _resumed_behind_curtain,
+}

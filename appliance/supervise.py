@@ -1,0 +1,80 @@
+"""Keeping things running: sources only run and raise, and one supervisor here retries them.
+
+Used by ``kit.py``, ``director.py`` and whatever loses its peer. Not here: tasks whose end is fatal; those live in the
+kit's one ``TaskGroup``, which the service manager restarts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from appliance.errors import KitError
+
+log = logging.getLogger(__name__)
+
+#: What the outside world does to a source. Anything else is a bug of ours, and is fatal.
+RETRIED = (KitError, OSError, TimeoutError)
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Waits between attempts: doubling from ``first_s`` to ``ceiling_s``, each drawn from its upper half.
+
+    The draw spreads a school's kits after a power cut. A run that lasted ``settled_s`` starts over from ``first_s``.
+    """
+
+    first_s: float
+    ceiling_s: float
+    settled_s: float = 30.0
+    draw: Callable[[float, float], float] = random.uniform
+    _attempts: int = field(default=0, init=False)
+
+    def next_s(self) -> float:
+        """How long to wait now."""
+        whole_s = min(self.ceiling_s, self.first_s * 2.0 ** min(self._attempts, 32))
+        self._attempts += 1
+        return self.draw(whole_s / 2, whole_s)
+
+    def reset(self) -> None:
+        """It works: the next wait is a short one."""
+        self._attempts = 0
+
+
+async def keep_running(name: str, run: Callable[[], Awaitable[None]], backoff: Backoff) -> None:
+    """Run ``run`` for ever: when it raises what the outside world does, or returns, wait and run it again.
+
+    Logs one line for each end. Cancel it to stop. Other exceptions pass through: they are bugs, and fatal.
+    """
+    loop = asyncio.get_running_loop()
+    while True:
+        began_s = loop.time()
+        why = "it ended"
+        try:
+            await run()
+        except RETRIED as error:
+            why = str(error) or type(error).__name__
+        if loop.time() - began_s >= backoff.settled_s:
+            backoff.reset()
+        wait_s = backoff.next_s()
+        log.warning("%s: %s; again in %.1f s", name, why, wait_s)
+        await asyncio.sleep(wait_s)
+
+
+@asynccontextmanager
+async def deadline(name: str, within_s: float) -> AsyncIterator[None]:
+    """Give a stage of the stop ``within_s``; a stage that needs longer is abandoned with one line in the log.
+
+    Only for stopping: whatever the stage left open goes with the process.
+    """
+    try:
+        async with asyncio.timeout(within_s) as timeout:
+            yield
+    except TimeoutError:
+        if not timeout.expired():
+            raise  # the stage's own
+        log.warning("stopping: %s did not finish within %.1f s and is abandoned", name, within_s)

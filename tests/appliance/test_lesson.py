@@ -1,0 +1,320 @@
+"""The lesson state machine: every event in every state, written out; then what holds for any story of events."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from appliance.lesson import Action, Event, Lesson, step
+
+A = Action
+E = Event
+
+IDLE = Lesson()
+OPENING = Lesson(phase="starting", capture="open")
+STARTING = Lesson(phase="starting", capture="open", camera="up", microphone="up")
+LIVE = Lesson(phase="live", capture="open", camera="up", microphone="up")
+DEGRADED = Lesson(phase="degraded", capture="open", camera="up", microphone="up")
+VOICE_ONLY = Lesson(phase="live", capture="open", camera="lost", microphone="up")
+FAULT = Lesson(phase="fault", capture="open", camera="lost", microphone="lost")
+CLOSING_CURTAIN = Lesson(phase="live", capture="closing", camera="up", microphone="up", curtain=True)
+REOPENING = Lesson(phase="live", capture="closing", camera="up", microphone="up", curtain=False)
+CURTAIN = Lesson(phase="curtain", curtain=True)
+ENDING = Lesson(phase="ending", capture="closing", camera="up", microphone="up")
+ENDING_THEN_START = Lesson(phase="ending", capture="closing", camera="up", microphone="up", after="start")
+ENDING_THEN_OFF = Lesson(phase="ending", capture="closing", camera="up", microphone="up", after="shut_down")
+
+BEGIN = (A.BEGIN_LESSON, A.SHOW, A.OPEN_CAPTURE, A.KEEP)
+REOPEN = (A.SHOW, A.OPEN_CAPTURE, A.KEEP)
+CLOSE = (A.CLOSE_CAPTURE, A.SHOW)
+CLOSE_FOR_CURTAIN = (A.CLOSE_CAPTURE, A.SHOW, A.KEEP)
+SHOW = (A.SHOW,)
+
+#: state → event → (state after, actions). What is not listed is in ``UNMOVED``, which is written out too.
+MOVED: dict[Lesson, dict[Event, tuple[Lesson, tuple[Action, ...]]]] = {
+    IDLE: {
+        E.START_PRESSED: (OPENING, BEGIN),
+        E.SHUTDOWN_HELD: (IDLE, (A.SHUT_DOWN,)),
+        E.RESUMED: (OPENING, (A.RESUME_LESSON, A.SHOW, A.OPEN_CAPTURE, A.KEEP)),
+        E.RESUMED_BEHIND_CURTAIN: (CURTAIN, (A.RESUME_LESSON, A.SHOW)),
+    },
+    OPENING: {
+        E.END_HELD: (Lesson(phase="ending", capture="closing"), CLOSE),
+        E.END_COMMANDED: (Lesson(phase="ending", capture="closing"), CLOSE),
+        E.SHUTDOWN_HELD: (Lesson(phase="ending", capture="closing", after="shut_down"), CLOSE),
+        E.CURTAIN_PRESSED: (Lesson(phase="starting", capture="closing", curtain=True), CLOSE_FOR_CURTAIN),
+        E.CAMERA_UP: (Lesson(phase="starting", capture="open", camera="up"), SHOW),
+        E.CAMERA_LOST: (Lesson(phase="starting", capture="open", camera="lost"), SHOW),
+        E.MICROPHONE_UP: (Lesson(phase="starting", capture="open", microphone="up"), SHOW),
+        E.MICROPHONE_LOST: (Lesson(phase="starting", capture="open", microphone="lost"), SHOW),
+        E.DELIVERY_CONFIRMED: (Lesson(phase="live", capture="open"), SHOW),
+        E.START_OVERDUE: (Lesson(phase="degraded", capture="open"), SHOW),
+        E.CAPTURE_CLOSED: (FAULT, SHOW),
+    },
+    STARTING: {
+        E.END_HELD: (ENDING, CLOSE),
+        E.END_COMMANDED: (ENDING, CLOSE),
+        E.SHUTDOWN_HELD: (ENDING_THEN_OFF, CLOSE),
+        E.CURTAIN_PRESSED: (
+            Lesson(phase="starting", capture="closing", camera="up", microphone="up", curtain=True),
+            CLOSE_FOR_CURTAIN,
+        ),
+        E.STILL_PRESSED: (STARTING, (A.TAKE_STILL,)),
+        E.CAMERA_LOST: (Lesson(phase="starting", capture="open", camera="lost", microphone="up"), SHOW),
+        E.MICROPHONE_LOST: (Lesson(phase="starting", capture="open", camera="up", microphone="lost"), SHOW),
+        E.DELIVERY_CONFIRMED: (LIVE, SHOW),
+        E.START_OVERDUE: (DEGRADED, SHOW),
+        E.CAPTURE_CLOSED: (FAULT, SHOW),
+    },
+    LIVE: {
+        E.END_HELD: (ENDING, CLOSE),
+        E.END_COMMANDED: (ENDING, CLOSE),
+        E.SHUTDOWN_HELD: (ENDING_THEN_OFF, CLOSE),
+        E.CURTAIN_PRESSED: (CLOSING_CURTAIN, CLOSE_FOR_CURTAIN),
+        E.STILL_PRESSED: (LIVE, (A.TAKE_STILL,)),
+        E.CAMERA_LOST: (VOICE_ONLY, SHOW),
+        E.MICROPHONE_LOST: (Lesson(phase="live", capture="open", camera="up", microphone="lost"), SHOW),
+        E.DELIVERY_DENIED: (DEGRADED, SHOW),
+        E.CAPTURE_CLOSED: (FAULT, SHOW),
+    },
+    DEGRADED: {
+        E.END_HELD: (ENDING, CLOSE),
+        E.END_COMMANDED: (ENDING, CLOSE),
+        E.SHUTDOWN_HELD: (ENDING_THEN_OFF, CLOSE),
+        E.CURTAIN_PRESSED: (
+            Lesson(phase="degraded", capture="closing", camera="up", microphone="up", curtain=True),
+            CLOSE_FOR_CURTAIN,
+        ),
+        E.STILL_PRESSED: (DEGRADED, (A.TAKE_STILL,)),
+        E.CAMERA_LOST: (Lesson(phase="degraded", capture="open", camera="lost", microphone="up"), SHOW),
+        E.MICROPHONE_LOST: (Lesson(phase="degraded", capture="open", camera="up", microphone="lost"), SHOW),
+        E.DELIVERY_CONFIRMED: (LIVE, SHOW),
+        E.CAPTURE_CLOSED: (FAULT, SHOW),
+    },
+    VOICE_ONLY: {
+        E.END_HELD: (Lesson(phase="ending", capture="closing", camera="lost", microphone="up"), CLOSE),
+        E.END_COMMANDED: (Lesson(phase="ending", capture="closing", camera="lost", microphone="up"), CLOSE),
+        E.SHUTDOWN_HELD: (
+            Lesson(phase="ending", capture="closing", camera="lost", microphone="up", after="shut_down"),
+            CLOSE,
+        ),
+        E.CURTAIN_PRESSED: (
+            Lesson(phase="live", capture="closing", camera="lost", microphone="up", curtain=True),
+            CLOSE_FOR_CURTAIN,
+        ),
+        E.CAMERA_UP: (LIVE, SHOW),
+        E.MICROPHONE_LOST: (FAULT, SHOW),
+        E.DELIVERY_DENIED: (Lesson(phase="degraded", capture="open", camera="lost", microphone="up"), SHOW),
+        E.CAPTURE_CLOSED: (FAULT, SHOW),
+    },
+    FAULT: {
+        E.END_HELD: (Lesson(phase="ending", capture="closing", camera="lost", microphone="lost"), CLOSE),
+        E.END_COMMANDED: (Lesson(phase="ending", capture="closing", camera="lost", microphone="lost"), CLOSE),
+        E.SHUTDOWN_HELD: (
+            Lesson(phase="ending", capture="closing", camera="lost", microphone="lost", after="shut_down"),
+            CLOSE,
+        ),
+        E.CURTAIN_PRESSED: (
+            Lesson(phase="fault", capture="closing", camera="lost", microphone="lost", curtain=True),
+            CLOSE_FOR_CURTAIN,
+        ),
+        E.CAMERA_UP: (Lesson(phase="starting", capture="open", camera="up", microphone="lost"), SHOW),
+        E.MICROPHONE_UP: (Lesson(phase="starting", capture="open", camera="lost", microphone="up"), SHOW),
+    },
+    CLOSING_CURTAIN: {
+        E.END_HELD: (Lesson("ending", "closing", "up", "up", curtain=True), SHOW),
+        E.END_COMMANDED: (Lesson("ending", "closing", "up", "up", curtain=True), SHOW),
+        E.SHUTDOWN_HELD: (Lesson("ending", "closing", "up", "up", curtain=True, after="shut_down"), SHOW),
+        E.CURTAIN_PRESSED: (REOPENING, (A.SHOW, A.KEEP)),
+        E.DELIVERY_DENIED: (Lesson("degraded", "closing", "up", "up", curtain=True), SHOW),
+        E.CAPTURE_CLOSED: (CURTAIN, SHOW),
+    },
+    REOPENING: {
+        E.END_HELD: (ENDING, SHOW),
+        E.END_COMMANDED: (ENDING, SHOW),
+        E.SHUTDOWN_HELD: (ENDING_THEN_OFF, SHOW),
+        E.CURTAIN_PRESSED: (CLOSING_CURTAIN, (A.SHOW, A.KEEP)),
+        E.DELIVERY_DENIED: (Lesson("degraded", "closing", "up", "up"), SHOW),
+        E.CAPTURE_CLOSED: (OPENING, REOPEN),
+    },
+    CURTAIN: {
+        E.END_HELD: (IDLE, (A.END_LESSON, A.SHOW)),
+        E.END_COMMANDED: (IDLE, (A.END_LESSON, A.SHOW)),
+        E.SHUTDOWN_HELD: (IDLE, (A.END_LESSON, A.SHOW, A.SHUT_DOWN)),
+        E.CURTAIN_PRESSED: (OPENING, REOPEN),
+    },
+    ENDING: {
+        E.START_PRESSED: (ENDING_THEN_START, SHOW),
+        E.SHUTDOWN_HELD: (ENDING_THEN_OFF, SHOW),
+        E.CAPTURE_CLOSED: (IDLE, (A.END_LESSON, A.SHOW)),
+    },
+    ENDING_THEN_START: {
+        E.SHUTDOWN_HELD: (ENDING_THEN_OFF, SHOW),
+        E.CAPTURE_CLOSED: (OPENING, (A.END_LESSON, *BEGIN)),
+    },
+    ENDING_THEN_OFF: {
+        E.CAPTURE_CLOSED: (IDLE, (A.END_LESSON, A.SHOW, A.SHUT_DOWN)),
+    },
+}
+
+_RESUMES = {E.RESUMED, E.RESUMED_BEHIND_CURTAIN}
+_SOURCES = {E.CAMERA_UP, E.CAMERA_LOST, E.MICROPHONE_UP, E.MICROPHONE_LOST}
+_RELAY = {E.DELIVERY_CONFIRMED, E.DELIVERY_DENIED}
+_STILL_HERE = {E.START_PRESSED, *_RESUMES}  # what a lesson that runs never minds
+
+UNMOVED: dict[Lesson, set[Event]] = {
+    IDLE: {
+        E.END_HELD, E.END_COMMANDED, E.CURTAIN_PRESSED, E.STILL_PRESSED, E.START_OVERDUE, E.CAPTURE_CLOSED,
+        *_SOURCES, *_RELAY,
+    },
+    OPENING: {*_STILL_HERE, E.STILL_PRESSED, E.DELIVERY_DENIED},
+    STARTING: {*_STILL_HERE, E.CAMERA_UP, E.MICROPHONE_UP, E.DELIVERY_DENIED},
+    LIVE: {*_STILL_HERE, E.CAMERA_UP, E.MICROPHONE_UP, E.DELIVERY_CONFIRMED, E.START_OVERDUE},
+    DEGRADED: {*_STILL_HERE, E.CAMERA_UP, E.MICROPHONE_UP, E.DELIVERY_DENIED, E.START_OVERDUE},
+    VOICE_ONLY: {
+        *_STILL_HERE, E.STILL_PRESSED, E.CAMERA_LOST, E.MICROPHONE_UP, E.DELIVERY_CONFIRMED, E.START_OVERDUE,
+    },
+    FAULT: {
+        *_STILL_HERE, E.STILL_PRESSED, E.CAMERA_LOST, E.MICROPHONE_LOST, *_RELAY, E.START_OVERDUE, E.CAPTURE_CLOSED,
+    },
+    CLOSING_CURTAIN: {*_STILL_HERE, E.STILL_PRESSED, *_SOURCES, E.DELIVERY_CONFIRMED, E.START_OVERDUE},
+    REOPENING: {*_STILL_HERE, E.STILL_PRESSED, *_SOURCES, E.DELIVERY_CONFIRMED, E.START_OVERDUE},
+    CURTAIN: {*_STILL_HERE, E.STILL_PRESSED, *_SOURCES, *_RELAY, E.START_OVERDUE, E.CAPTURE_CLOSED},
+    ENDING: {
+        *_RESUMES, E.END_HELD, E.END_COMMANDED, E.CURTAIN_PRESSED, E.STILL_PRESSED, *_SOURCES, *_RELAY,
+        E.START_OVERDUE,
+    },
+    ENDING_THEN_START: {
+        *_STILL_HERE, E.END_HELD, E.END_COMMANDED, E.CURTAIN_PRESSED, E.STILL_PRESSED, *_SOURCES, *_RELAY,
+        E.START_OVERDUE,
+    },
+    ENDING_THEN_OFF: {
+        *_STILL_HERE, E.END_HELD, E.END_COMMANDED, E.SHUTDOWN_HELD, E.CURTAIN_PRESSED, E.STILL_PRESSED, *_SOURCES,
+        *_RELAY, E.START_OVERDUE,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("state", MOVED, ids=str)
+def test_the_table_says_what_every_event_does_in_every_state(state: Lesson) -> None:
+    assert set(MOVED[state]) | UNMOVED[state] == set(Event)
+    assert not set(MOVED[state]) & UNMOVED[state]
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "after", "actions"),
+    [(state, event, *outcome) for state, row in MOVED.items() for event, outcome in row.items()],
+)
+def test_an_event_that_matters(state: Lesson, event: Event, after: Lesson, actions: tuple[Action, ...]) -> None:
+    assert step(state, event) == (after, actions)
+
+
+@pytest.mark.parametrize(("state", "event"), [(s, e) for s, row in UNMOVED.items() for e in row])
+def test_an_event_that_changes_nothing(state: Lesson, event: Event) -> None:
+    assert step(state, event) == (state, ())
+
+
+def test_the_lamp_is_lit_before_the_camera_opens_and_the_old_lesson_ends_before_the_next_begins() -> None:
+    _, actions = step(ENDING_THEN_START, Event.CAPTURE_CLOSED)
+    assert actions.index(A.END_LESSON) < actions.index(A.BEGIN_LESSON) < actions.index(A.SHOW)
+    assert actions.index(A.SHOW) < actions.index(A.OPEN_CAPTURE)
+
+
+class AnyStory(RuleBasedStateMachine):
+    """Events in any order, with a model of the device and of the relay's last word beside the machine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lesson = Lesson()
+        self.device_open = False
+        self.lamp: str = "off"
+        self.relay_said_yes = False
+        self.lessons_running = 0
+
+    @rule(event=st.sampled_from([e for e in Event if e is not Event.CAPTURE_CLOSED]))
+    def happens(self, event: Event) -> None:
+        if event is Event.DELIVERY_CONFIRMED:
+            self.relay_said_yes = True
+        elif event is Event.DELIVERY_DENIED:
+            self.relay_said_yes = False
+        self._take(event)
+
+    @rule()
+    def the_devices_have_closed(self) -> None:
+        if self.lesson.capture == "closing":
+            self.device_open = False
+            self._take(Event.CAPTURE_CLOSED)
+
+    def _take(self, event: Event) -> None:
+        self.lesson, actions = step(self.lesson, event)
+        for action in actions:
+            self._carry_out(action)
+
+    def _carry_out(self, action: Action) -> None:
+        if action is A.SHOW:
+            self.lamp = self.lesson.tally
+        elif action is A.OPEN_CAPTURE:
+            assert self.lamp not in ("off", "curtain"), "the camera opens with the lamp unlit"
+            assert not self.device_open
+            self.device_open = True
+        elif action is A.CLOSE_CAPTURE:
+            assert self.device_open
+        elif action in (A.BEGIN_LESSON, A.RESUME_LESSON):
+            self.lessons_running += 1
+        elif action is A.END_LESSON:
+            self.lessons_running -= 1
+        elif action is A.SHUT_DOWN:
+            assert not self.device_open
+            assert self.lessons_running == 0
+
+    @invariant()
+    def an_open_device_is_lit(self) -> None:
+        if self.device_open:
+            assert self.lamp not in ("off", "curtain")
+            assert self.lesson.phase not in ("idle", "curtain")
+
+    @invariant()
+    def the_lamp_is_never_behind(self) -> None:
+        assert self.lamp == self.lesson.tally
+
+    @invariant()
+    def the_machine_knows_whether_the_device_is_open(self) -> None:
+        assert self.device_open == (self.lesson.capture != "closed")
+
+    @invariant()
+    def red_is_the_relays_word(self) -> None:
+        if self.lesson.phase == "live":
+            assert self.relay_said_yes
+
+    @invariant()
+    def a_fault_is_two_dead_sources(self) -> None:
+        if self.lesson.phase == "fault" and self.lesson.capture == "open":
+            assert self.lesson.camera == self.lesson.microphone == "lost"
+
+    @invariant()
+    def a_lesson_runs_once_from_start_to_end(self) -> None:
+        assert self.lessons_running == (0 if self.lesson.phase == "idle" else 1)
+
+    @invariant()
+    def the_hold_always_ends_it(self) -> None:
+        after, _ = step(self.lesson, Event.END_HELD)
+        assert after.phase in ("idle", "ending")
+
+
+TestAnyStory = AnyStory.TestCase
+TestAnyStory.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+_STATES = st.lists(st.sampled_from(Event), max_size=30)
+
+
+@given(_STATES)
+def test_the_start_press_works_from_any_rest(story: list[Event]) -> None:
+    lesson = Lesson()
+    for event in story:
+        lesson, _ = step(lesson, event)
+    if lesson.phase == "idle":
+        begun, actions = step(lesson, Event.START_PRESSED)
+        assert begun.phase == "starting"
+        assert actions == BEGIN
