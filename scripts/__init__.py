@@ -1,0 +1,1 @@
+"""What `make` runs. Imports the packages; imported by none of them."""
