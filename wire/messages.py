@@ -138,7 +138,7 @@ def _decode(text: str, known: frozenset[str], decoder: msgspec.json.Decoder[_T])
         if _tag.decode(text).type not in known:
             return None
         return decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:  # the last: 16 KiB of "[["
         raise WireError(f"not a control message: {error}") from error
 
 

@@ -87,6 +87,8 @@ def check(token: str, key: Ed25519PublicKey, *, relay_id: str, method: str, path
         raise TokenError("token is for another relay") from error
     except jwt.InvalidTokenError as error:
         raise TokenError("token does not verify") from error
+    if claims["iss"] != kit_id_of(token):  # the key was found by ``kid``: a kit may speak only for itself
+        raise TokenError("token is for another kit")
     issued, expires = claims["iat"], claims["exp"]
     if not isinstance(issued, int) or not isinstance(expires, int):
         raise TokenError("malformed token")

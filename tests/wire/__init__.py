@@ -1,0 +1,1 @@
+"""What kit and relay say to each other, held to its document."""
