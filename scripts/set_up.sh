@@ -21,8 +21,12 @@ apt_install() {
         as_root=(sudo)
     fi
     say "installing Debian packages: $*"
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    local log
+    log=$(mktemp) # hundreds of lines that matter only when it fails
+    "${as_root[@]}" apt-get update -qq >"$log" 2>&1 || { cat "$log" >&2; fail "apt-get update failed"; }
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" \
+        >"$log" 2>&1 || { cat "$log" >&2; fail "apt-get install $* failed"; }
+    rm -f "$log"
 }
 
 # A Python that runs the code. The version is asked from the program itself: a shim of that name may lead nowhere.
