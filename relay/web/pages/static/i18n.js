@@ -1,0 +1,152 @@
+/** Every word that the page says, in Russian and in English. Pure; `page.js` chooses the language and puts them in place. */
+
+/** @typedef {"ru" | "en"} Language */
+
+/** @typedef {keyof typeof RU} Key */
+
+const RU = {
+  "connecting.title": "Заходим в класс…",
+  "connecting.detail": "Это займёт пару секунд.",
+  "waiting.title": "Урок ещё не начался",
+  "waiting.detail": "Ничего нажимать не нужно: урок откроется здесь сам.",
+  "starting.title": "Урок начинается!",
+  "starting.detail": "Сейчас появится доска.",
+  "arriving.title": "Урок идёт",
+  "arriving.detail": "Картинка уже в пути.",
+  "live.title": "Урок идёт",
+  "live.detail": "Картинка и звук прямо из класса.",
+  "voice.title": "Урок идёт: слышен голос",
+  "voice.detail": "Картинки с камеры пока нет, она появится здесь сама.",
+  "catching_up.title": "Картинка догоняет",
+  "catching_up.detail": "Связь слабая. Всё восстановится само.",
+  "reconnecting.title": "Связь с классом прервалась",
+  "reconnecting.detail": "Урок продолжится здесь, как только она вернётся. Обновлять страницу не нужно.",
+  "curtain.title": "Учитель закрыл шторку",
+  "curtain.detail": "Камера и микрофон в классе выключены. Урок скоро продолжится здесь.",
+  "over.title": "Урок окончен",
+  "over.detail": "До встречи! Следующий урок откроется на этой же странице.",
+  "offline.title": "Нет связи с сервером",
+  "offline.detail": "Возможно, пропал интернет. Когда он вернётся, всё продолжится само.",
+  "gone.title": "Эта ссылка больше не работает",
+  "gone.detail": "Попросите у учителя новую ссылку на класс.",
+  "blocked.title": "Эта сеть не пропускает видео",
+  "blocked.detail": "Попробуйте другой Wi-Fi или мобильный интернет. Мы тоже продолжаем пробовать.",
+  "tag.live": "Прямой эфир",
+  "sound.turn_on": "Включить звук",
+  "sound.in_advance": "Включить звук заранее",
+  "sound.is_on": "Звук включён: вы услышите урок, когда он начнётся",
+  "sound.mute": "Выключить звук",
+  "sound.volume": "Громкость",
+  "screen.full": "Во весь экран",
+  "screen.normal": "Выйти из полного экрана",
+  "lesson.since": "Идёт с {time}",
+  "lesson.ended": "Закончился в {time}",
+  "lesson.watching": "Смотрят: {count}",
+  "stills.title": "Снимки доски",
+  "stills.item": "Доска в {time}",
+  "stills.open": "Открыть в новой вкладке",
+  "stills.close": "Закрыть",
+  "stills.earlier": "Предыдущий снимок",
+  "stills.later": "Следующий снимок",
+  "keys.label": "Горячие клавиши:",
+  "keys.sound": "звук",
+  "keys.screen": "во весь экран",
+  "page.to_lesson": "К уроку",
+  "page.stage": "Урок",
+  "page.language": "Switch to English",
+};
+
+/** @type {Record<Key, string>} */
+const EN = {
+  "connecting.title": "Coming into class…",
+  "connecting.detail": "This takes a couple of seconds.",
+  "waiting.title": "The lesson hasn’t started yet",
+  "waiting.detail": "Nothing to press: the lesson will open here by itself.",
+  "starting.title": "The lesson is starting!",
+  "starting.detail": "The board is about to appear.",
+  "arriving.title": "The lesson is on",
+  "arriving.detail": "The picture is on its way.",
+  "live.title": "The lesson is on",
+  "live.detail": "Picture and sound straight from the classroom.",
+  "voice.title": "The lesson is on: voice only",
+  "voice.detail": "There is no picture from the camera yet. It will appear here by itself.",
+  "catching_up.title": "The picture is catching up",
+  "catching_up.detail": "The connection is weak. It will recover by itself.",
+  "reconnecting.title": "The classroom’s connection dropped",
+  "reconnecting.detail": "The lesson goes on here as soon as it is back. No need to reload.",
+  "curtain.title": "The teacher closed the curtain",
+  "curtain.detail": "The classroom’s camera and microphone are off. The lesson will go on here soon.",
+  "over.title": "The lesson is over",
+  "over.detail": "See you! The next lesson will open on this same page.",
+  "offline.title": "Can’t reach the server",
+  "offline.detail": "The internet may be down. When it is back, everything goes on by itself.",
+  "gone.title": "This link no longer works",
+  "gone.detail": "Ask your teacher for the new class link.",
+  "blocked.title": "This network doesn’t let video through",
+  "blocked.detail": "Try another Wi-Fi or mobile data. We keep trying as well.",
+  "tag.live": "Live",
+  "sound.turn_on": "Turn on the sound",
+  "sound.in_advance": "Turn the sound on in advance",
+  "sound.is_on": "The sound is on: you will hear the lesson when it starts",
+  "sound.mute": "Mute",
+  "sound.volume": "Volume",
+  "screen.full": "Full screen",
+  "screen.normal": "Leave full screen",
+  "lesson.since": "On since {time}",
+  "lesson.ended": "Ended at {time}",
+  "lesson.watching": "Watching: {count}",
+  "stills.title": "Board pictures",
+  "stills.item": "The board at {time}",
+  "stills.open": "Open in a new tab",
+  "stills.close": "Close",
+  "stills.earlier": "Previous picture",
+  "stills.later": "Next picture",
+  "keys.label": "Keys:",
+  "keys.sound": "sound",
+  "keys.screen": "full screen",
+  "page.to_lesson": "Go to the lesson",
+  "page.stage": "Lesson",
+  "page.language": "Перейти на русский",
+};
+
+/** @type {Readonly<Record<Language, Readonly<Record<Key, string>>>>} */
+export const WORDS = { ru: RU, en: EN };
+
+/** Times are wall-clock times of where the pupil is, in 24 hours in both languages: that is what a timetable shows. */
+const CLOCK = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+
+/**
+ * @param {Language} language
+ * @param {Key} key
+ * @param {Record<string, string | number>} [values] what stands for {name} in the text
+ */
+export function say(language, key, values = {}) {
+  return WORDS[language][key].replace(/\{(\w+)\}/gu, (_, name) => String(values[name]));
+}
+
+/**
+ * @param {Language} language
+ * @param {number} unix_ms
+ */
+export function clock(language, unix_ms) {
+  return new Intl.DateTimeFormat(language, /** @type {Intl.DateTimeFormatOptions} */ (CLOCK)).format(unix_ms);
+}
+
+/**
+ * The pupil's own choice, else what the server read from the browser's languages.
+ * @param {string | null | undefined} chosen
+ * @param {string} served
+ * @returns {Language}
+ */
+export function pickLanguage(chosen, served) {
+  const language = chosen ?? served;
+  return language === "ru" || language === "en" ? language : "ru";
+}
+
+/**
+ * @param {Language} language
+ * @returns {Language}
+ */
+export function otherLanguage(language) {
+  return language === "ru" ? "en" : "ru";
+}

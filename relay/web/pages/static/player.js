@@ -1,0 +1,119 @@
+/**
+ * The picture and the voice: one video element, its sound, and the last picture kept on a canvas while sessions change.
+ *
+ * Not here: where the stream comes from (`session.js`) and the buttons (`controls.js`).
+ */
+
+import { recall, remember } from "./memory.js";
+
+/**
+ * @typedef {object} PlayerListener
+ * @property {() => void} onPicture  a picture reached the screen, after `awaitPicture()`
+ * @property {() => void} onSound    the sound went on or off, or its volume changed
+ */
+
+export class Player {
+  #video;
+  #last;
+  #listener;
+  #awaited = 0;
+
+  /**
+   * @param {HTMLVideoElement} video
+   * @param {HTMLCanvasElement} last  lies over the video
+   * @param {PlayerListener} listener
+   */
+  constructor(video, last, listener) {
+    this.#video = video;
+    this.#last = last;
+    this.#listener = listener;
+    video.volume = savedVolume();
+    video.muted = true;
+    video.addEventListener("volumechange", () => listener.onSound());
+    // A browser may pause a video in the background or when headphones go; a lesson is never paused.
+    video.addEventListener("pause", () => this.#play());
+    document.addEventListener("visibilitychange", () => this.#play());
+  }
+
+  /** @returns {boolean} */
+  get sound() {
+    return !this.#video.muted;
+  }
+
+  /** 0 to 1. */
+  get volume() {
+    return this.#video.volume;
+  }
+
+  set volume(volume) {
+    const level = Math.min(1, Math.max(0, volume));
+    this.#video.volume = level;
+    this.#video.muted = level === 0;
+    if (level > 0) remember("volume", String(level));
+  }
+
+  /** Call this in a gesture's handler: browsers allow sound only from there. */
+  turnSoundOn() {
+    this.#video.muted = false;
+    if (this.#video.volume === 0) this.#video.volume = 1;
+    this.#play();
+  }
+
+  turnSoundOff() {
+    this.#video.muted = true;
+  }
+
+  /**
+   * Shows another session's stream; the last picture stays until the first one of the new stream.
+   * @param {MediaStream} stream
+   */
+  show(stream) {
+    this.#keepLast();
+    this.#video.srcObject = stream;
+    this.#play();
+    this.awaitPicture();
+  }
+
+  /** Reports the next picture that reaches the screen. */
+  awaitPicture() {
+    const awaited = ++this.#awaited;
+    const shown = () => {
+      if (awaited !== this.#awaited) return;
+      this.#last.hidden = true;
+      this.#listener.onPicture();
+    };
+    // Firefox before 132, which old Windows machines in schools still run, has no callback for pictures.
+    /** @type {Partial<Pick<HTMLVideoElement, "requestVideoFrameCallback">>} */
+    const { requestVideoFrameCallback } = this.#video;
+    if (requestVideoFrameCallback) requestVideoFrameCallback.call(this.#video, shown);
+    else this.#video.addEventListener("timeupdate", shown, { once: true });
+  }
+
+  /** Forgets the last picture: it must not come back from behind a curtain. */
+  forget() {
+    this.#last.hidden = true;
+    this.#last.width = 0;
+  }
+
+  #keepLast() {
+    const { videoWidth: width, videoHeight: height } = this.#video;
+    if (width === 0 || this.#video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+    this.#last.width = width;
+    this.#last.height = height;
+    this.#last.getContext("2d")?.drawImage(this.#video, 0, 0);
+    this.#last.hidden = false;
+  }
+
+  #play() {
+    if (this.#video.srcObject === null) return;
+    this.#video.play().catch((/** @type {unknown} */ error) => {
+      // Another stream took this one's place, or the browser wants a gesture first: the sound button is one.
+      if (!(error instanceof DOMException)) throw error;
+    });
+  }
+}
+
+function savedVolume() {
+  const saved = Number(recall("volume") ?? 1);
+  return saved > 0 && saved <= 1 ? saved : 1;
+}

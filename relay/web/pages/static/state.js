@@ -1,0 +1,215 @@
+/**
+ * What the page knows (a model), how that changes (`reduce`), and what it means to the pupil (`view`).
+ *
+ * Pure: no DOM, no clock, no network. The server's word is `docs/protocol.md`, "Pupil's state"; the rest of the model is
+ * what this browser sees for itself. `page.js` feeds it and draws it.
+ */
+
+/** @typedef {"waiting" | "starting" | "live" | "reconnecting" | "curtain" | "over"} ServerState */
+/** @typedef {{id: string, started_unix_ms: number, ended_unix_ms: number | null}} Lesson */
+/** @typedef {{url: string, taken_unix_ms: number}} Still */
+/** @typedef {{state: ServerState, lesson: Lesson | null, viewers: number, stills: Still[]}} ClassState */
+
+/** @typedef {"connecting" | "up" | "down" | "gone"} EventsStatus  the state channel; gone: the link is not known */
+/** @typedef {"connecting" | "up" | "down"} MediaStatus  the WHEP session */
+
+/**
+ * @typedef {object} Model
+ * @property {ClassState | null} school       the server's last word; null before the first
+ * @property {EventsStatus} events
+ * @property {number} eventsFailures          failed tries since the channel was last up
+ * @property {MediaStatus} media
+ * @property {number} mediaFailures           failed tries since a session was last up
+ * @property {boolean} picture                a picture of this stretch of the lesson was shown
+ * @property {boolean} stalled                pictures should come and do not
+ * @property {boolean} voiceOnly              sound comes and no picture ever did
+ */
+
+/**
+ * @typedef {{type: "class", school: ClassState}
+ *   | {type: "events", status: EventsStatus, failures: number}
+ *   | {type: "media", status: MediaStatus, failures: number}
+ *   | {type: "picture"}
+ *   | {type: "flow", stalled: boolean, voiceOnly: boolean}} Happening
+ */
+
+/**
+ * What the pupil is told. Beyond the server's states:
+ * `connecting` nothing known yet; `offline` the relay is out of reach; `gone` the link is not known;
+ * `arriving` live, first picture under way; `voice` live, sound without picture; `catching_up` live, the picture stands
+ * still; `blocked` live, but no media gets through this network.
+ * @typedef {ServerState | "connecting" | "offline" | "gone" | "arriving" | "voice" | "catching_up" | "blocked"} Kind
+ */
+
+/**
+ * @typedef {object} View
+ * @property {Kind} kind
+ * @property {boolean} covered   the drawn classroom hides the video
+ * @property {boolean} veiled    the last picture stays, dimmed: it is not the present
+ * @property {boolean} sound     the offer to turn on the sound makes sense
+ * @property {"connecting" | "up" | "down"} link
+ */
+
+/** One failed try is a hiccup that mends itself before a pupil has read about it. */
+const OFFLINE_AFTER = 2;
+
+/** Failed sessions, with the state channel up, before we say that this network lets no video through. */
+const BLOCKED_AFTER = 2;
+
+/** States in which a picture that was shown stays worth showing. */
+const ON_STAGE = new Set(["live", "reconnecting"]);
+
+/** @type {Readonly<Model>} */
+export const UNKNOWN = Object.freeze({
+  school: null,
+  events: "connecting",
+  eventsFailures: 0,
+  media: "connecting",
+  mediaFailures: 0,
+  picture: false,
+  stalled: false,
+  voiceOnly: false,
+});
+
+/**
+ * @param {Model} model
+ * @param {Happening} happening
+ * @returns {Model}
+ */
+export function reduce(model, happening) {
+  switch (happening.type) {
+    case "class":
+      return arrive(model, happening.school);
+    case "events":
+      return { ...model, events: happening.status, eventsFailures: happening.failures };
+    case "media":
+      return { ...model, media: happening.status, mediaFailures: happening.failures };
+    case "picture":
+      return expectsMedia(model) ? { ...model, picture: true, stalled: false, voiceOnly: false } : model;
+    case "flow":
+      return flow(model, happening);
+  }
+}
+
+/**
+ * @param {Model} model
+ * @param {{stalled: boolean, voiceOnly: boolean}} seen
+ * @returns {Model} the same one when nothing changed: this comes every second
+ */
+function flow(model, { stalled, voiceOnly }) {
+  const same = stalled === model.stalled && voiceOnly === model.voiceOnly;
+  return same ? model : { ...model, stalled, voiceOnly };
+}
+
+/**
+ * The server spoke. A picture from before a curtain, or of another lesson, must not count as a picture of now.
+ * @param {Model} model
+ * @param {ClassState} school
+ * @returns {Model}
+ */
+function arrive(model, school) {
+  const sameLesson = model.school?.lesson?.id === school.lesson?.id;
+  const comesFromStart = model.school?.state === "starting" && school.state === "live";
+  const keeps = sameLesson && (comesFromStart || (ON_STAGE.has(school.state) && model.school?.state !== "curtain"));
+  return { ...model, school, picture: keeps && model.picture, stalled: false, voiceOnly: keeps && model.voiceOnly };
+}
+
+/**
+ * Whether media may come at any moment: also while the server's "live" is still under way to us.
+ * @param {Model} model
+ */
+export function expectsMedia(model) {
+  const state = model.school?.state;
+  return state === "starting" || state === "live" || state === "reconnecting";
+}
+
+/**
+ * @param {Model} model
+ * @returns {View}
+ */
+export function view(model) {
+  const kind = kindOf(model);
+  const hasPicture = model.picture && expectsMedia(model);
+  const veiled = hasPicture && kind !== "live";
+  return {
+    kind,
+    covered: kind === "gone" || !hasPicture,
+    veiled: veiled && kind !== "gone",
+    sound: kind !== "gone" && kind !== "over",
+    link: linkOf(model),
+  };
+}
+
+/**
+ * @param {Model} model
+ * @returns {Kind}
+ */
+function kindOf(model) {
+  const { school, events, media } = model;
+  if (events === "gone") return "gone";
+  const unreachable = events !== "up" && model.eventsFailures >= OFFLINE_AFTER;
+  if (unreachable && (media !== "up" || model.stalled || !model.picture)) return "offline";
+  if (school === null) return "connecting";
+  if (school.state === "starting" && model.picture) return "live";
+  if (school.state !== "live") return school.state;
+  return liveKind(model);
+}
+
+/**
+ * @param {Model} model
+ * @returns {Kind}
+ */
+function liveKind(model) {
+  if (model.media !== "up" && model.mediaFailures >= BLOCKED_AFTER) return "blocked";
+  if (model.picture) return model.stalled || model.media === "down" ? "catching_up" : "live";
+  return model.voiceOnly ? "voice" : "arriving";
+}
+
+/**
+ * @param {Model} model
+ * @returns {View["link"]}
+ */
+function linkOf({ events, media }) {
+  if (events === "up" && media === "up") return "up";
+  return events === "down" || events === "gone" || media === "down" ? "down" : "connecting";
+}
+
+const STATES = new Set(["waiting", "starting", "live", "reconnecting", "curtain", "over"]);
+
+/**
+ * Reads one `state` event. A later relay may add fields; one that speaks of a state unknown here is not understood.
+ * @param {string} text
+ * @returns {ClassState | null} null for what we cannot understand
+ */
+export function readClassState(text) {
+  /** @type {any} */
+  let raw;
+  try {
+    raw = JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+  if (raw === null || typeof raw !== "object" || !STATES.has(raw.state)) return null;
+  return {
+    state: raw.state,
+    lesson: readLesson(raw.lesson),
+    viewers: Number.isInteger(raw.viewers) ? raw.viewers : 0,
+    stills: Array.isArray(raw.stills) ? raw.stills.filter(isStill) : [],
+  };
+}
+
+/**
+ * @param {any} raw
+ * @returns {Lesson | null}
+ */
+function readLesson(raw) {
+  if (typeof raw?.id !== "string" || typeof raw.started_unix_ms !== "number") return null;
+  const ended = typeof raw.ended_unix_ms === "number" ? raw.ended_unix_ms : null;
+  return { id: raw.id, started_unix_ms: raw.started_unix_ms, ended_unix_ms: ended };
+}
+
+/** @param {any} raw */
+function isStill(raw) {
+  return typeof raw?.url === "string" && typeof raw.taken_unix_ms === "number";
+}

@@ -1,0 +1,173 @@
+/**
+ * One WHEP session: this browser receives a class's picture and voice (docs/protocol.md; the relay is ICE-lite).
+ *
+ * The relay keeps a viewer's session through the publisher's comings and goings, so a session is opened in the waiting
+ * room already and media just starts to flow in it. Not here: trying again (`session.js`) and showing (`player.js`).
+ */
+
+/** The relay answers from memory; this long only on a network that hardly works. */
+const POST_TIMEOUT_MS = 8000;
+
+/** ICE and DTLS with a reachable relay take four round trips. */
+const CONNECT_TIMEOUT_MS = 5000;
+
+/** The relay (or a proxy before it) refused. `retryAfter_ms` is its own wish, or 0. */
+export class WhepRefused extends Error {
+  /**
+   * @param {number} status
+   * @param {number} retryAfter_ms
+   */
+  constructor(status, retryAfter_ms) {
+    super(`WHEP: HTTP ${status}`);
+    this.status = status;
+    this.retryAfter_ms = retryAfter_ms;
+  }
+}
+
+/** No connection in time: no network, or one that lets no UDP through. */
+export class WhepUnreachable extends Error {}
+
+export class WhepSession {
+  #peer;
+  #resource;
+
+  /**
+   * @param {RTCPeerConnection} peer
+   * @param {string | null} resource  the session's address, for DELETE
+   */
+  constructor(peer, resource) {
+    this.#peer = peer;
+    this.#resource = resource;
+    this.stream = new MediaStream(peer.getReceivers().map((receiver) => receiver.track));
+  }
+
+  /** @returns {RTCPeerConnectionState} */
+  get connection() {
+    return this.#peer.connectionState;
+  }
+
+  /** @param {() => void} listener called when `connection` changes */
+  set onconnection(listener) {
+    this.#peer.onconnectionstatechange = listener;
+  }
+
+  /** @returns {Promise<import("./watchdog.js").Totals>} */
+  async totals() {
+    const totals = { bytes: 0, videoBytes: 0, frames: 0 };
+    for (const entry of (await this.#peer.getStats()).values()) {
+      if (entry.type !== "inbound-rtp") continue;
+      totals.bytes += entry.bytesReceived ?? 0;
+      if (entry.kind !== "video") continue;
+      totals.videoBytes += entry.bytesReceived ?? 0;
+      totals.frames += entry.framesDecoded ?? 0;
+    }
+    return totals;
+  }
+
+  /** Leaves, also from a page that is going away. Frees the relay's side at once instead of after its timeout. */
+  close() {
+    this.#peer.onconnectionstatechange = null;
+    this.#peer.close();
+    if (this.#resource === null) return;
+    // A relay that is gone has nothing left to free.
+    fetch(this.#resource, { method: "DELETE", keepalive: true }).catch(() => undefined);
+  }
+}
+
+/**
+ * Opens a session and waits until it is connected.
+ * @param {string} url
+ * @param {AbortSignal} signal
+ * @returns {Promise<WhepSession>} the caller closes it
+ * @throws {WhepRefused | WhepUnreachable | TypeError | DOMException}
+ */
+export async function openWhep(url, signal) {
+  const peer = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
+  /** @type {string | null} */
+  let resource = null;
+  try {
+    await peer.setLocalDescription(await offer(peer));
+    // The offer leaves without our candidates: an ICE-lite relay learns our address from our first check.
+    const answer = await post(url, peer.localDescription?.sdp ?? "", signal);
+    resource = answer.resource;
+    await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+    await connected(peer, signal);
+    return new WhepSession(peer, resource);
+  } catch (error) {
+    new WhepSession(peer, resource).close();
+    throw error;
+  }
+}
+
+/** @param {RTCPeerConnection} peer */
+async function offer(peer) {
+  for (const kind of ["audio", "video"]) {
+    const { receiver } = peer.addTransceiver(kind, { direction: "recvonly" });
+    playSoon(receiver);
+  }
+  return peer.createOffer();
+}
+
+/**
+ * Asks for the smallest delay. Picture and voice stay in step: the browser delays both to match the slower one.
+ * @param {RTCRtpReceiver & {playoutDelayHint?: number}} receiver
+ */
+function playSoon(receiver) {
+  receiver.jitterBufferTarget = 0;
+  receiver.playoutDelayHint = 0; // the same, in Chromium before 124
+}
+
+/**
+ * @param {string} url
+ * @param {string} sdp
+ * @param {AbortSignal} signal
+ */
+async function post(url, sdp, signal) {
+  const request = new AbortController();
+  const abort = () => request.abort();
+  const timer = setTimeout(abort, POST_TIMEOUT_MS);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    const headers = { "Content-Type": "application/sdp" };
+    const response = await fetch(url, { method: "POST", headers, body: sdp, signal: request.signal });
+    if (response.status !== 201) throw new WhepRefused(response.status, retryAfter_ms(response));
+    const location = response.headers.get("Location");
+    const resource = location === null ? null : new URL(location, response.url).href;
+    return { sdp: await response.text(), resource };
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** @param {Response} response */
+function retryAfter_ms(response) {
+  const seconds = Number(response.headers.get("Retry-After") ?? 0);
+  return Number.isFinite(seconds) ? 1000 * seconds : 0;
+}
+
+/**
+ * @param {RTCPeerConnection} peer
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>}
+ */
+function connected(peer, signal) {
+  return new Promise((resolve, reject) => {
+    /** @param {() => void} finish */
+    const settle = (finish) => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", fail);
+      peer.onconnectionstatechange = null;
+      finish();
+    };
+    const fail = () => settle(() => reject(new WhepUnreachable(`connection ${peer.connectionState}`)));
+    const look = () => {
+      if (peer.connectionState === "connected") settle(resolve);
+      else if (signal.aborted || ["failed", "closed"].includes(peer.connectionState)) fail();
+    };
+    const timer = setTimeout(fail, CONNECT_TIMEOUT_MS);
+    signal.addEventListener("abort", fail);
+    peer.onconnectionstatechange = look;
+    look();
+  });
+}
