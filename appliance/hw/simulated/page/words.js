@@ -1,0 +1,151 @@
+// The panel's words. A key that one language has, the other must have too (the types hold it).
+
+const en = {
+  name: "Parta",
+  simulated: "Simulated kit",
+  language: "Language",
+  box: "The kit",
+  says: "What is going on",
+  link: "The way to the pupils",
+  on_air: "On air",
+  start: "Start",
+  start_how: "hold to end",
+  start_name: "Start or end the lesson",
+  curtain: "Curtain",
+  still: "Board still",
+  elapsed: "Lesson time",
+  pupils_page: "Pupil’s page",
+  watching: "Watching",
+  relay: "Relay",
+  rtt: "Round trip",
+  loss: "Loss",
+  bitrate: "Bitrate",
+  reconnects: "Reconnects",
+  lamp: "Lamp",
+  ms: "ms",
+  kbps: "kb/s",
+  receiving: "receiving",
+  control_up: "connected",
+  control_down: "not reached",
+  control_not_enrolled: "not enrolled",
+  head_idle: "Ready",
+  say_idle: "Press start, and the lesson is live for the pupils at home. Camera and microphone are closed.",
+  head_starting: "Connecting",
+  say_starting: "Camera and microphone are on. Waiting for the relay to confirm picture and sound.",
+  head_live: "Live",
+  say_live: "Pupils see and hear the lesson now.",
+  say_live_alone: "Picture and sound reach the relay. Nobody is watching yet.",
+  head_degraded: "Not live",
+  say_degraded: "Pupils can’t see it now – reconnecting.",
+  head_curtain: "Curtain closed",
+  say_curtain: "Camera and microphone are closed; the lesson goes on. Press curtain to open it.",
+  head_ending: "Ending",
+  say_ending: "Closing camera and microphone.",
+  head_fault: "No picture, no sound",
+  say_fault: "Neither camera nor microphone works. The kit keeps trying.",
+  head_off: "Switched off",
+  say_off: "Start the kit to use it again.",
+  head_gone: "The kit does not answer",
+  say_gone: "Is it running? This page looks again by itself.",
+  head_waiting: "Looking for the kit",
+  say_waiting: "One moment.",
+  say_not_enrolled: "This kit is not enrolled: it needs a code from the relay (relay.enrol_code) before pupils can see it.",
+  head_hold_end: "Keep holding",
+  say_hold_end: "The lesson ends when the ring is empty. Let go to teach on.",
+  head_hold_shut_down: "Keep holding",
+  say_hold_shut_down: "The kit switches off when the ring is empty. Let go to teach on.",
+  colour_red: "red",
+  colour_amber: "amber",
+  colour_white: "white",
+  rhythm_off: "off",
+  rhythm_steady: "steady",
+  rhythm_slow_blink: "blinking slowly",
+  rhythm_slow_alternating: "taking turns slowly",
+  rhythm_fast_blink: "blinking fast",
+};
+
+/** @type {typeof en} */
+const ru = {
+  name: "Парта",
+  simulated: "Виртуальный прибор",
+  language: "Язык",
+  box: "Прибор",
+  says: "Что происходит",
+  link: "Связь с учениками",
+  on_air: "В эфире",
+  start: "Старт",
+  start_how: "удерживать — конец",
+  start_name: "Начать или закончить урок",
+  curtain: "Шторка",
+  still: "Снимок доски",
+  elapsed: "Идёт урок",
+  pupils_page: "Страница ученика",
+  watching: "Смотрят",
+  relay: "Сервер",
+  rtt: "Задержка связи",
+  loss: "Потери",
+  bitrate: "Поток",
+  reconnects: "Переподключений",
+  lamp: "Лампа",
+  ms: "мс",
+  kbps: "кбит/с",
+  receiving: "получают",
+  control_up: "на связи",
+  control_down: "нет связи",
+  control_not_enrolled: "не подключён",
+  head_idle: "Готово к уроку",
+  say_idle: "Нажмите «Старт» — и урок увидят те, кто дома. Камера и микрофон закрыты.",
+  head_starting: "Соединение",
+  say_starting: "Камера и микрофон включены. Ждём, когда сервер подтвердит картинку и звук.",
+  head_live: "В эфире",
+  say_live: "Ученики видят и слышат урок.",
+  say_live_alone: "Картинка и звук доходят до сервера. Пока никто не смотрит.",
+  head_degraded: "Не в эфире",
+  say_degraded: "Ученики сейчас не видят урок — восстанавливаем связь.",
+  head_curtain: "Шторка закрыта",
+  say_curtain: "Камера и микрофон закрыты, урок продолжается. Нажмите «Шторка», чтобы открыть.",
+  head_ending: "Завершение",
+  say_ending: "Закрываем камеру и микрофон.",
+  head_fault: "Нет ни картинки, ни звука",
+  say_fault: "Не работают ни камера, ни микрофон. Прибор продолжает попытки.",
+  head_off: "Выключено",
+  say_off: "Чтобы продолжить, запустите прибор.",
+  head_gone: "Прибор не отвечает",
+  say_gone: "Он запущен? Страница проверит сама.",
+  head_waiting: "Ищем прибор",
+  say_waiting: "Секунду.",
+  say_not_enrolled: "Прибор не подключён: чтобы ученики увидели урок, нужен код от сервера (relay.enrol_code).",
+  head_hold_end: "Держите",
+  say_hold_end: "Урок закончится, когда кольцо опустеет. Отпустите, чтобы продолжить.",
+  head_hold_shut_down: "Держите",
+  say_hold_shut_down: "Прибор выключится, когда кольцо опустеет. Отпустите, чтобы вести урок.",
+  colour_red: "красный",
+  colour_amber: "янтарный",
+  colour_white: "белый",
+  rhythm_off: "не горит",
+  rhythm_steady: "горит ровно",
+  rhythm_slow_blink: "мигает медленно",
+  rhythm_slow_alternating: "медленно чередуются",
+  rhythm_fast_blink: "мигает часто",
+};
+
+const languages = { en, ru };
+
+/** @typedef {keyof typeof languages} Language */
+/** @typedef {keyof typeof en} Word */
+
+/** @param {string | null} name @returns {name is Language} */
+const known = (name) => name !== null && name in languages;
+
+/**
+ * The page's language: what its address asks for, or else the browser's first that we speak.
+ * @returns {Language}
+ */
+export function preferred() {
+  const asked = new URLSearchParams(location.search).get("lang");
+  if (known(asked)) return asked;
+  return navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase()).find(known) ?? "en";
+}
+
+/** @param {Language} language @param {Word} word */
+export const say = (language, word) => languages[language][word];

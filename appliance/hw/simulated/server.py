@@ -1,0 +1,134 @@
+"""The simulated panel's server: the page, the buttons by HTTP, the status as JSON and as server-sent events.
+
+The contract is docs/protocol.md. Not here: what a press means (``gestures.py``), who may press (``guard.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from appliance.errors import PanelUnavailable
+from appliance.hw.base import BUTTONS, Edge, Face
+from appliance.hw.simulated.guard import add_headers, guard
+from appliance.hw.simulated.status import status
+
+PAGE = Path(__file__).parent / "page"
+STATUS_AT_LEAST_EVERY_S = 1.0  # docs/protocol.md; also shows a dead kit to the page
+MAX_LISTENERS = 32  # pages open at once; more is a script gone wrong
+STOP_CONNECTIONS_S = 0.5  # streams end by themselves when told; this is for a client that stopped reading
+
+
+class SimulatedPanel:
+    """``panel.kind = "simulated"``."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+
+    @asynccontextmanager
+    async def open(self, on_edge: Callable[[Edge], None]) -> AsyncIterator[PanelServer]:
+        """Serve the panel. Raises ``PanelUnavailable`` where the address cannot be had."""
+        server = PanelServer(self._host, on_edge)
+        runner = web.AppRunner(server.app, access_log=None, shutdown_timeout=STOP_CONNECTIONS_S)
+        try:
+            await runner.setup()
+            try:
+                await web.TCPSite(runner, self._host, self._port).start()
+            except OSError as error:
+                raise PanelUnavailable(_remedy(self._host, self._port, error)) from error
+            yield server
+        finally:
+            server.switch_off()
+            await runner.cleanup()
+
+
+def _remedy(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"panel.port: {port} on {host} is in use; stop what uses it, or set another panel.port"
+    if error.errno == errno.EACCES:
+        return f"panel.port: {port} on {host} is not allowed for this user; set panel.port to 1024 or more"
+    return f"panel.host: cannot serve on {host} port {port} ({error.strerror}); set panel.host to 127.0.0.1"
+
+
+class PanelServer:
+    """An open simulated panel: knows the newest face, and tells every listener."""
+
+    def __init__(self, host: str, on_edge: Callable[[Edge], None]) -> None:
+        self._on_edge = on_edge
+        self._face = Face()
+        self._changed = asyncio.Event()
+        self._off = False
+        self._listeners = 0
+        self.app = web.Application(middlewares=[guard(host)], client_max_size=1024)
+        self.app.on_response_prepare.append(add_headers)
+        self.app.router.add_get("/", _page_file("panel.html"))
+        for name in ("panel.css", "panel.js", "words.js", "icon.svg"):
+            self.app.router.add_get(f"/page/{name}", _page_file(name))
+        self.app.router.add_post("/panel/buttons/{button}/{edge}", self._button)
+        self.app.router.add_get("/status", self._status)
+        self.app.router.add_get("/events", self._events)
+
+    def show(self, face: Face) -> None:
+        """Show ``face`` from now on."""
+        self._face = face
+        self._tell()
+
+    def switch_off(self) -> None:
+        """End the streams of events; the pages say that the kit is off."""
+        self._off = True
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _button(self, request: web.Request) -> web.Response:
+        button, edge = request.match_info["button"], request.match_info["edge"]
+        if button not in BUTTONS or edge not in ("press", "release"):
+            raise web.HTTPNotFound(text=f"buttons are {', '.join(BUTTONS)}; each takes press and release\n")
+        self._on_edge(Edge(button, edge == "press", time.monotonic()))
+        return web.Response(status=204)
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        return web.json_response(status(self._face))
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        if self._listeners >= MAX_LISTENERS:
+            raise web.HTTPServiceUnavailable(text="too many pages are open\n", headers={"Retry-After": "5"})
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        self._listeners += 1
+        try:
+            await response.prepare(request)
+            await self._stream(response)
+        except ConnectionResetError:
+            pass  # the page was closed; there is nobody to tell
+        finally:
+            self._listeners -= 1
+        return response
+
+    async def _stream(self, response: web.StreamResponse) -> None:
+        while not self._off:
+            changed = self._changed  # taken before the write, so that a change meanwhile is not missed
+            await response.write(f"event: status\ndata: {json.dumps(status(self._face))}\n\n".encode())
+            try:
+                async with asyncio.timeout(STATUS_AT_LEAST_EVERY_S):
+                    await changed.wait()
+            except TimeoutError:
+                continue  # nothing changed: say it again, the clock has moved
+        await response.write(b"event: off\ndata: {}\n\n")
+
+
+def _page_file(name: str) -> Handler:
+    async def serve(_request: web.Request) -> web.FileResponse:
+        return web.FileResponse(PAGE / name)
+
+    return serve
