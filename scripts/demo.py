@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import av
 import msgspec
 
 from appliance import settings as kit_settings
@@ -69,13 +68,17 @@ class Options:
         return f"http://127.0.0.1:{self.panel_port}/"
 
 
+class CannotStart(Exception):
+    """What a person must change before anything can be started; one line."""
+
+
 def main() -> int:
     """Run until Ctrl-C, SIGTERM, or the end of a child; the exit code."""
     try:
         return asyncio.run(_main(_options(sys.argv[1:])))
-    except ChildFailed as error:
+    except (CannotStart, ChildFailed) as error:
         print(f"demo: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, CannotStart) else 1
 
 
 async def _main(options: Options) -> int:
@@ -91,6 +94,7 @@ async def _main(options: Options) -> int:
 
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(sign, stop)
+    print("Starting a relay and a simulated kit …", flush=True)
     try:
         async with running_demo(options) as demo:
             _announce(options, demo)
@@ -102,8 +106,10 @@ async def _main(options: Options) -> int:
 
 @asynccontextmanager
 async def running_demo(options: Options) -> AsyncIterator[Demo]:
-    """Everything up: the relay serves, the kit is enrolled and connected. Raises ``ChildFailed``."""
+    """Everything up: the relay serves, the kit is enrolled and connected. Raises ``CannotStart``, ``ChildFailed``."""
     _refuse_busy_ports(options)
+    if options.camera is not None:
+        _has_sound(options.camera)  # refused now rather than when half of it runs
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S)))
         school = options.state / "school.json"
@@ -119,7 +125,7 @@ async def running_demo(options: Options) -> AsyncIterator[Demo]:
 
 async def _start_relay(options: Options, http: aiohttp.ClientSession, stack: AsyncExitStack) -> Child:
     config = options.state / "relay.toml"
-    config.write_text(_toml(relay_config(options)))
+    config.write_text(as_toml(relay_config(options)))
     relay = Child("relay", ("relay", "serve", "--config", str(config)), options.state / "relay.log")
     stack.push_async_callback(_stop, relay, STOP_RELAY_S)
     await relay.start()
@@ -133,7 +139,7 @@ async def _start_relay(options: Options, http: aiohttp.ClientSession, stack: Asy
 
 async def _start_kit(options: Options, enrol_code: str, http: aiohttp.ClientSession, stack: AsyncExitStack) -> Child:
     config = options.state / "kit.toml"
-    config.write_text(_toml(kit_config(options, enrol_code)))
+    config.write_text(as_toml(kit_config(options, enrol_code)))
     config.chmod(0o600)  # an enrol code is in it, until it is used
     kit = Child("kit", ("appliance", "run", "--config", str(config)), options.state / "kit.log")
     stack.push_async_callback(_stop, kit, STOP_KIT_S)
@@ -222,11 +228,19 @@ def kit_config(options: Options, enrol_code: str) -> kit_settings.KitSettings:
 
 
 def _has_sound(video: Path) -> bool:
-    with av.open(str(video)) as container:
-        return bool(container.streams.audio)
+    """Whether there is sound beside the picture. Raises ``CannotStart`` for what is no video."""
+    import av  # a third of a second that only --camera needs
+
+    try:
+        with av.open(str(video)) as container:
+            if not container.streams.video:
+                raise CannotStart(f"{video}: there is no picture in it; give a video")
+            return bool(container.streams.audio)
+    except (OSError, av.FFmpegError) as error:
+        raise CannotStart(f"{video}: not a video that can be read: {error}") from error
 
 
-def _toml(settings: msgspec.Struct) -> str:
+def as_toml(settings: msgspec.Struct) -> str:
     """Settings as a TOML file. A JSON string, number, boolean or list of strings is a TOML one, too."""
     lines = ["# Written by scripts/demo.py at every start; change config/demo*.toml instead."]
     for section, keys in msgspec.to_builtins(settings).items():
@@ -249,7 +263,7 @@ def _refuse_busy_ports(options: Options) -> None:
                 probe.bind(("", port))
             except OSError as error:
                 busy = f"port {port}, for {what}, is not free ({os.strerror(error.errno or 0)}); is a `make run` open?"
-                raise ChildFailed(busy) from error
+                raise CannotStart(busy) from error
 
 
 def _options(arguments: list[str]) -> Options:
@@ -261,14 +275,7 @@ def _options(arguments: list[str]) -> Options:
     parser.add_argument("--panel-port", type=int, default=Options.panel_port)
     parser.add_argument("--media-port", type=int, default=Options.media_port)
     parser.add_argument("--state", type=Path, default=Options.state, metavar="FOLDER")
-    given = vars(parser.parse_args(arguments))
-    camera = given["camera"]
-    if camera is not None:
-        try:
-            _has_sound(camera)
-        except (OSError, av.FFmpegError) as error:
-            parser.exit(2, f"demo: {camera}: not a video that can be read: {error}\n")
-    return Options(**given)
+    return Options(**vars(parser.parse_args(arguments)))
 
 
 def _announce(options: Options, demo: Demo) -> None:
