@@ -114,7 +114,8 @@ async def running_demo(options: Options) -> AsyncIterator[Demo]:
         http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S)))
         school = options.state / "school.json"
         if not school.exists():  # a first start that was cut short is begun anew
-            shutil.rmtree(options.state, ignore_errors=True)
+            for half in ("relay", "kit"):
+                shutil.rmtree(options.state / half, ignore_errors=True)
         options.state.mkdir(parents=True, exist_ok=True)
         relay = await _start_relay(options, http, stack)
         made = json.loads(school.read_text()) if school.exists() else await _make_school(options)
