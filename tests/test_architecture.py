@@ -47,8 +47,8 @@ ADAPTERS: Mapping[str, str] = {
 
 #: Third-party code that is hard to replace: at most one module of each program knows it.
 ONE_MODULE = ("picamera2", "gpiozero", "pyaudio", "aiortc", "aioice", "zeroconf", "systemd", "OpenSSL", "pylibsrtp")
-#: Of these, what a laptop or a CI machine may lack is imported inside the function that opens it.
-INSIDE_A_FUNCTION = ("picamera2", "gpiozero", "pyaudio", "zeroconf", "systemd")
+#: Of these, what a laptop may lack, and what is slow to load, is imported inside the function that opens it.
+INSIDE_A_FUNCTION = ("picamera2", "gpiozero", "pyaudio", "aiortc", "zeroconf", "systemd")
 
 #: Modules that know only the standard library and each other. ``numpy`` is the vocabulary of samples and pictures.
 LEAVES: Mapping[str, tuple[str, ...]] = {
@@ -67,12 +67,12 @@ IMPURE_STDLIB = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One import: who imports what, where, and whether inside a function."""
+    """One import: who imports what, and where. ``deferred``: not while the module is loaded."""
 
     module: str
     target: str
     line: int
-    in_function: bool
+    deferred: bool
 
     def __str__(self) -> str:
         return f"{self.module}:{self.line} imports {self.target}"
@@ -90,17 +90,23 @@ def imports_of(module: str, source: str, *, is_package: bool = False) -> Iterato
     """Every import in a module, inside functions and ``TYPE_CHECKING`` too; relative ones resolved."""
     stack: list[tuple[ast.AST, bool]] = [(ast.parse(source), False)]
     while stack:
-        node, in_function = stack.pop()
-        inside = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        stack += [(child, inside) for child in ast.iter_child_nodes(node)]
+        node, deferred = stack.pop()
+        stack += [(child, deferred or defers(node)) for child in ast.iter_child_nodes(node)]
         if isinstance(node, ast.Import):
-            yield from (Import(module, alias.name, node.lineno, in_function) for alias in node.names)
+            yield from (Import(module, alias.name, node.lineno, deferred) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             parts = module.split(".")
             base = parts[: len(parts) - node.level + is_package] if node.level else []
             origin = ".".join([*base, *([node.module] if node.module else [])])
             # "from a import b" may mean the module a.b: the longer name also lies within a.
-            yield from (Import(module, f"{origin}.{alias.name}", node.lineno, in_function) for alias in node.names)
+            yield from (Import(module, f"{origin}.{alias.name}", node.lineno, deferred) for alias in node.names)
+
+
+def defers(node: ast.AST) -> bool:
+    """Whether what stands in this node is not run while the module is loaded."""
+    if isinstance(node, ast.If):
+        return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
 
 
 def all_imports(sources: Sources) -> list[Import]:
@@ -145,7 +151,7 @@ def opened_where_imported(sources: Sources) -> list[str]:
     return [
         str(found)
         for found in all_imports(sources)
-        if not found.in_function and any(within(found.target, library) for library in INSIDE_A_FUNCTION)
+        if not found.deferred and any(within(found.target, library) for library in INSIDE_A_FUNCTION)
     ]
 
 
@@ -168,7 +174,7 @@ def cycles(sources: Sources) -> list[str]:
     edges: dict[str, set[str]] = {name: set() for name in sources}
     for item in all_imports(sources):
         target = next((name for name in (item.target, item.target.rpartition(".")[0]) if name in sources), None)
-        if target is not None and target != item.module and not item.in_function:
+        if target is not None and target != item.module and not item.deferred:
             edges[item.module].add(target)
     finished: set[str] = set()
     found: list[str] = []
@@ -290,5 +296,6 @@ def test_a_circle_of_imports_is_found() -> None:
     assert cycles({**there, "relay.b": "from relay.a import y"}) == ["relay.a → relay.b → relay.a"]
 
 
-def test_hardware_that_is_imported_where_it_is_opened_is_fine() -> None:
-    assert opened_where_imported({"appliance.capture.picamera": "def f():\n    import picamera2"}) == []
+@pytest.mark.parametrize("where", ["def f():", "if TYPE_CHECKING:"])
+def test_hardware_that_is_imported_where_it_is_opened_is_fine(where: str) -> None:
+    assert opened_where_imported({"appliance.capture.picamera": f"{where}\n    import picamera2"}) == []
