@@ -54,8 +54,8 @@ export class Controls {
     this.#soundOn.hidden = sound || !view.sound;
     this.#soundLabel.textContent = this.#words.say(inAdvance ? "sound.in_advance" : "sound.turn_on");
     this.#ready.hidden = !(sound && (view.kind === "waiting" || view.kind === "connecting"));
-    this.#mute.hidden = !sound;
-    this.#volume.hidden = !sound;
+    this.#mute.hidden = !sound || !view.sound;
+    this.#volume.hidden = this.#mute.hidden;
     this.#volume.value = String(Math.round(100 * volume));
     this.#drawScreen();
   }

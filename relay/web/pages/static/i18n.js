@@ -48,12 +48,11 @@ const RU = {
   "stills.close": "Закрыть",
   "stills.earlier": "Предыдущий снимок",
   "stills.later": "Следующий снимок",
-  "keys.label": "Горячие клавиши:",
+  "keys.label": "Клавиши:",
   "keys.sound": "звук",
   "keys.screen": "во весь экран",
   "page.to_lesson": "К уроку",
   "page.stage": "Урок",
-  "page.language": "Switch to English",
 };
 
 /** @type {Record<Key, string>} */
@@ -106,7 +105,6 @@ const EN = {
   "keys.screen": "full screen",
   "page.to_lesson": "Go to the lesson",
   "page.stage": "Lesson",
-  "page.language": "Перейти на русский",
 };
 
 /** @type {Readonly<Record<Language, Readonly<Record<Key, string>>>>} */
@@ -139,8 +137,10 @@ export function clock(language, unix_ms) {
  * @returns {Language}
  */
 export function pickLanguage(chosen, served) {
-  const language = chosen ?? served;
-  return language === "ru" || language === "en" ? language : "ru";
+  for (const language of [chosen, served]) {
+    if (language === "ru" || language === "en") return language;
+  }
+  return "ru";
 }
 
 /**

@@ -150,8 +150,8 @@ class Page {
   }
 
   #viewersLine() {
-    const count = this.#model.school?.viewers ?? 0;
-    return count > 0 ? this.#words.say("lesson.watching", { count }) : "";
+    const { state, viewers: count } = this.#model.school ?? { state: "over", viewers: 0 };
+    return count > 0 && state !== "over" ? this.#words.say("lesson.watching", { count }) : "";
   }
 }
 

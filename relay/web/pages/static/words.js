@@ -50,7 +50,7 @@ export class Words {
     for (const element of document.querySelectorAll("[data-label]")) {
       const label = this.say(keyOf(element, "data-label"));
       element.setAttribute("aria-label", label);
-      if (element instanceof HTMLButtonElement) element.title = label;
+      if (element.matches(".icon") && element instanceof HTMLElement) element.title = label;
     }
   }
 }
