@@ -1,0 +1,273 @@
+"""The director: feeds the lesson machine with what happens, and has the crew do what it decides.
+
+The one owner of the lesson's state, of its timers, and of the tasks that capture and broadcast. It names no camera, no
+relay and no panel: ``kit.py`` gives it a ``Crew``. Not here: the decisions (``lesson.py``), what a hand means
+(``hw/gestures.py``), what is shown (``face.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from appliance.capture.clock import LessonClock
+from appliance.crew import Crew, OpenCapture, RunningLesson, SourceName
+from appliance.errors import KitError
+from appliance.face import face_of, status_of, with_pupils
+from appliance.hw import gestures
+from appliance.hw.base import Buzzer, Edge, OpenPanel
+from appliance.hw.gestures import Gesture, Hands
+from appliance.kept_lesson import KeptLesson, boot_id
+from appliance.lesson import Action, Event, Lesson, step
+from wire.messages import DELIVERY_STALE_S, Command, Delivery, KitStatus
+
+log = logging.getLogger(__name__)
+
+START_WITHIN_S = 5.0  # a healthy start takes under a second; after this, "connecting" is no longer the honest word
+HOLD_STEP_S = 0.05  # how finely the hold is counted down
+
+_GESTURE_EVENTS: Mapping[Gesture, Event] = {gesture: Event[gesture.name] for gesture in Gesture}
+_SOURCE_EVENTS: Mapping[tuple[SourceName, bool], Event] = {
+    ("camera", True): Event.CAMERA_UP,
+    ("camera", False): Event.CAMERA_LOST,
+    ("microphone", True): Event.MICROPHONE_UP,
+    ("microphone", False): Event.MICROPHONE_LOST,
+}
+
+
+class Director:
+    """One lesson after another. All methods are called on the event loop."""
+
+    def __init__(self, crew: Crew, panel: OpenPanel, buzzer: Buzzer, tasks: asyncio.TaskGroup) -> None:
+        self._crew = crew
+        self._panel = panel
+        self._buzzer = buzzer
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
+        self._lesson = Lesson()
+        self._running: RunningLesson | None = None
+        self._hands = Hands()
+        self._delivery: Delivery | None = None
+        self._troubles: dict[SourceName, KitError] = {}
+        self._timers: dict[Literal["hold", "overdue", "stale"], asyncio.TimerHandle] = {}
+        self._capture: OpenCapture | None = None
+        self._close_asked = asyncio.Event()
+        self._broadcast: asyncio.Task[None] | None = None
+        self._still: asyncio.Task[None] | None = None
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
+        self.off = asyncio.Event()  # the teacher has switched the kit off
+        self._do: Mapping[Action, Callable[[], None]] = {
+            Action.CLOSE_CAPTURE: self._cut_capture,
+            Action.END_LESSON: self._end_lesson,
+            Action.BEGIN_LESSON: self._begin_lesson,
+            Action.RESUME_LESSON: self._start_broadcast,
+            Action.SHOW: self._tell,
+            Action.OPEN_CAPTURE: self._open_capture,
+            Action.TAKE_STILL: self._take_still,
+            Action.KEEP: self._keep,
+            Action.SHUT_DOWN: self.off.set,
+        }
+
+    # ---- what happens ----
+
+    def edge(self, edge: Edge) -> None:
+        """A button went down or up. A kit that is switching off takes no more."""
+        if self.off.is_set():
+            return
+        if edge.pressed:
+            runs = self._lesson.runs
+            hands, done = gestures.press(self._hands, edge.button, edge.at_s, lesson_runs=runs)
+        else:
+            hands, done = gestures.release(self._hands, edge.button, edge.at_s)
+        self._handle(hands, done)
+
+    def source(self, name: SourceName, trouble: KitError | None) -> None:
+        """A source works, or (``trouble``) does not."""
+        if trouble is None:
+            self._troubles.pop(name, None)
+        else:
+            self._troubles[name] = trouble
+        self._happens(_SOURCE_EVENTS[name, trouble is None])
+
+    def delivery(self, delivery: Delivery) -> None:
+        """The relay says what pupils get."""
+        if self._running is None or delivery.lesson_id != self._running.lesson_id:
+            return
+        self._delivery = delivery
+        self._after("stale", DELIVERY_STALE_S, self._stale)
+        self._happens(Event.DELIVERY_CONFIRMED if delivery.on_air else Event.DELIVERY_DENIED)
+        self.show()
+
+    def command(self, command: Command) -> None:
+        """The relay wants something of this lesson."""
+        if self._running is None or command.lesson_id != self._running.lesson_id:
+            return
+        if command.kind == "end_lesson":
+            log.info("the relay ends the lesson: %s", command.reason or "it gave no reason")
+            self._happens(Event.END_COMMANDED)
+        else:
+            self.force_key_frame()
+
+    def force_key_frame(self) -> None:
+        """Somebody at the relay lost the picture."""
+        if self._capture is not None:
+            self._capture.force_key_frame()
+
+    def resume(self, kept: KeptLesson) -> None:
+        """Go on with a lesson that the kit died in. Before anything else happens."""
+        log.info("lesson %s goes on%s", kept.lesson_id, " behind the curtain" if kept.curtain else "")
+        self._running = RunningLesson(kept.lesson_id, LessonClock.resume(kept.started_unix_us))
+        self._happens(Event.RESUMED_BEHIND_CURTAIN if kept.curtain else Event.RESUMED)
+
+    async def end(self) -> None:
+        """End the lesson, if there is one, because the kit stops. Returns when nothing is captured any more."""
+        self._happens(Event.SHUTDOWN_HELD)  # as the long hold does: a start that waits is dropped as well
+        await self._at_rest.wait()
+
+    def close(self) -> None:
+        """Stop the timers."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def show(self) -> None:
+        """Bring the panel up to date, its figures included."""
+        link = with_pupils(self._crew.link(), self._delivery)
+        now_s = self._loop.time()
+        self._panel.show(
+            face_of(self._lesson, self._running, hands=self._hands, now_s=now_s, troubles=self._troubles, link=link)
+        )
+
+    def status(self) -> KitStatus:
+        """What the relay is told."""
+        return status_of(self._lesson, self._running)
+
+    # ---- what is done about it ----
+
+    @property
+    def _now(self) -> RunningLesson:
+        if self._running is None:
+            raise RuntimeError("the lesson machine acts on a lesson, and none runs")
+        return self._running
+
+    def _happens(self, event: Event) -> None:
+        before = self._lesson
+        self._lesson, actions = step(before, event)
+        for action in actions:
+            self._do[action]()
+        if before.phase != self._lesson.phase:
+            self._entered(before.phase)
+
+    def _entered(self, before: str) -> None:
+        phase = self._lesson.phase
+        log.info("%s -> %s", before, phase)
+        if phase == "starting":
+            self._after("overdue", START_WITHIN_S, self._overdue)
+        else:
+            self._never("overdue")
+        if phase == "fault":
+            self._buzzer.sound("fault")
+
+    def _handle(self, hands: Hands, done: tuple[Gesture, ...]) -> None:
+        self._hands = hands
+        for gesture in done:
+            self._happens(_GESTURE_EVENTS[gesture])
+        self._never("hold")
+        if self._hands.due_s is not None:
+            step_s = min(HOLD_STEP_S, max(0.0, self._hands.due_s - self._loop.time()))
+            self._after("hold", step_s, self._held)
+        self.show()
+
+    def _held(self) -> None:
+        self._handle(*gestures.held(self._hands, self._loop.time()))
+
+    def _stale(self) -> None:
+        self._delivery = None
+        self._happens(Event.DELIVERY_DENIED)
+        self.show()
+
+    def _overdue(self) -> None:
+        self._happens(Event.START_OVERDUE)
+
+    def _after(self, name: Literal["hold", "overdue", "stale"], wait_s: float, call: Callable[[], None]) -> None:
+        self._never(name)
+        self._timers[name] = self._loop.call_later(wait_s, call)
+
+    def _never(self, name: Literal["hold", "overdue", "stale"]) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _tell(self) -> None:
+        self.show()
+        self._crew.report(self.status())
+        if self._lesson.phase == "idle":
+            self._at_rest.set()
+        else:
+            self._at_rest.clear()
+
+    def _begin_lesson(self) -> None:
+        self._running = RunningLesson(uuid.uuid4().hex, LessonClock.start())
+        log.info("lesson %s begins", self._running.lesson_id)
+        self._buzzer.sound("begun")
+        self._start_broadcast()
+
+    def _start_broadcast(self) -> None:
+        # Dialled while the camera opens: neither waits for the other.
+        self._broadcast = self._tasks.create_task(self._crew.broadcast(self._now), name="broadcast")
+
+    def _end_lesson(self) -> None:
+        log.info("lesson %s ended", self._now.lesson_id)
+        if self._broadcast is not None:
+            self._broadcast.cancel()
+        self._broadcast = self._running = self._delivery = None
+        self._never("stale")
+        self._crew.keep(None)
+        self._buzzer.sound("ended")
+
+    def _keep(self) -> None:
+        kept = KeptLesson(
+            lesson_id=self._now.lesson_id,
+            started_unix_us=self._now.clock.started_unix_us,
+            curtain=self._lesson.curtain,
+            boot_id=boot_id(),
+        )
+        self._crew.keep(kept)
+
+    def _open_capture(self) -> None:
+        self._close_asked = asyncio.Event()
+        self._tasks.create_task(self._run_capture(self._now.clock, self._close_asked), name="capture")
+
+    async def _run_capture(self, clock: LessonClock, close_asked: asyncio.Event) -> None:
+        async with self._crew.open_capture(clock) as capture:
+            self._capture = capture
+            try:
+                await close_asked.wait()
+            finally:
+                self._capture = None
+        self._troubles.clear()
+        self._happens(Event.CAPTURE_CLOSED)
+
+    def _cut_capture(self) -> None:
+        self._delivery = None  # what the relay said of the open curtain is old news
+        if self._capture is not None:
+            self._capture.cut()
+        self._close_asked.set()
+
+    def _take_still(self) -> None:
+        if self._still is None or self._still.done():
+            self._still = self._tasks.create_task(self._run_still(), name="board still")
+
+    async def _run_still(self) -> None:
+        capture, running = self._capture, self._running
+        if capture is None or running is None:
+            return
+        capture_us = running.clock.now_us()
+        try:
+            await self._crew.store_still(running, capture_us, await capture.still())
+        except (KitError, OSError) as error:
+            log.warning("board still: %s", error)
