@@ -1,0 +1,171 @@
+"""H.264 as a kit needs it: reading Annex B just deep enough, and encoding pictures into it with libx264.
+
+Used by every camera that encodes in software, and by the file camera to judge what may pass through untouched. Not
+here: RTP (the publisher's), hardware encoders (their cameras'), decoding (no part of the live path decodes).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+from av.video.frame import PictureType
+
+from appliance.capture.base import AccessUnit
+
+START_CODE = b"\x00\x00\x00\x01"
+NAL_SLICE, NAL_IDR, NAL_SPS, NAL_PPS = 1, 5, 7, 8  # ITU-T H.264 table 7-1
+PROFILE_BASELINE = 66
+CONSTRAINT_SET1 = 0x40  # with profile 66: constrained baseline, which has no B slices (§A.2.1.1)
+
+US_PER_S = 1_000_000
+MIN_BITRATE_BPS = 50_000  # below this x264 can no longer draw readable chalk, whatever a congested link asks for
+VBV_S = 0.5  # a key frame may take half a second's bits: larger ones arrive late, smaller ones blur the board
+RATE_DRIFT = 1.5  # VBV size cannot be changed in an open encoder; past this ratio the next key frame brings a new one
+ONE_THREAD_PIXELS_PER_S = 1280 * 720 * 30  # one thread: 2.3 ms a picture on a desktop core; slices only cost bits there
+MAX_THREADS = 4  # sliced threads: no delay, one slice of the picture each
+BT709 = 1  # ITU-T H.273: primaries, transfer and matrix all have code 1
+LIMITED_RANGE = 1  # FFmpeg's AVCOL_RANGE_MPEG
+
+
+def nal_units(data: bytes) -> Iterator[bytes]:
+    """The NAL units of an Annex B byte stream, without start codes and trailing zeros (§B.1)."""
+    start = data.find(b"\x00\x00\x01")
+    while start >= 0:
+        following = data.find(b"\x00\x00\x01", start + 3)
+        unit = data[start + 3 : following if following >= 0 else len(data)].rstrip(b"\x00")
+        if unit:
+            yield unit
+        start = following
+
+
+def nal_types(data: bytes) -> list[int]:
+    """The types of the NAL units of an Annex B byte stream, in order."""
+    return [unit[0] & 0x1F for unit in nal_units(data)]
+
+
+def is_annex_b(data: bytes) -> bool:
+    """Whether it begins with a start code."""
+    return data.startswith((b"\x00\x00\x01", START_CODE))
+
+
+def is_key_frame(data: bytes) -> bool:
+    """Whether the access unit holds an IDR slice: decoding may begin here."""
+    return NAL_IDR in nal_types(data)
+
+
+def has_parameter_sets(data: bytes) -> bool:
+    """Whether it holds both SPS and PPS."""
+    return {NAL_SPS, NAL_PPS} <= set(nal_types(data))
+
+
+def parameter_sets(data: bytes) -> bytes:
+    """Its SPS and PPS units as Annex B, empty where it has none."""
+    return b"".join(START_CODE + unit for unit in nal_units(data) if unit[0] & 0x1F in {NAL_SPS, NAL_PPS})
+
+
+def is_constrained_baseline(data: bytes) -> bool:
+    """Whether its first SPS says constrained baseline. Such a stream has no B-frames and is 4:2:0, 8 bit."""
+    for unit in nal_units(data):
+        if unit[0] & 0x1F == NAL_SPS and len(unit) > 3:
+            return unit[1] == PROFILE_BASELINE and bool(unit[2] & CONSTRAINT_SET1)
+    return False
+
+
+def avcc_parameter_sets(record: bytes) -> bytes:
+    """SPS and PPS of an ``avcC`` record (ISO/IEC 14496-15 §5.3.3.1) as Annex B, empty when it is torn."""
+    found, position = b"", 5
+    for mask in (0x1F, 0xFF):  # number of SPS shares its byte with reserved bits, number of PPS does not
+        if position >= len(record):
+            return b""
+        count, position = record[position] & mask, position + 1
+        for _ in range(count):
+            size = int.from_bytes(record[position : position + 2], "big")
+            found += START_CODE + record[position + 2 : position + 2 + size]
+            position += 2 + size
+    return found if position <= len(record) else b""
+
+
+class H264Encoder:
+    """libx264 for a live board: one picture in, one access unit out, no delay, key frames when and only when asked.
+
+    Owned by one capture thread. ``force_key_frame`` and ``set_bitrate`` may be called from another.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        fps: float,
+        bitrate_bps: int,
+        key_frame_every_s: float = 2.0,
+        *,
+        bt709: bool = False,
+    ) -> None:
+        self._width, self._height, self._fps = width, height, Fraction(fps).limit_denominator(1001)
+        self._key_every_us = int(key_frame_every_s * US_PER_S)
+        self._half_picture_us = int(US_PER_S / fps / 2)
+        self._bt709 = bt709
+        self._bitrate = self._opened_at = max(MIN_BITRATE_BPS, bitrate_bps)
+        self._keys_asked = self._keys_given = 0
+        self._next_key_us: int | None = None
+        self._context = self._open()
+
+    def force_key_frame(self) -> None:
+        """Make the next picture a key frame."""
+        self._keys_asked += 1  # a count, so that a request made while a picture is being encoded isn't lost
+
+    def set_bitrate(self, bits_per_s: int) -> None:
+        """Aim at this rate from the next picture on. Above the rate at opening it waits for the next key frame."""
+        self._bitrate = max(MIN_BITRATE_BPS, bits_per_s)
+
+    def encode(self, frame: av.VideoFrame, capture_us: int) -> AccessUnit:
+        """Encode a yuv420p picture of the configured size. ``capture_us`` must rise."""
+        asked = self._keys_asked
+        key = self._next_key_us is None or asked != self._keys_given or capture_us >= self._next_key_us
+        if key:
+            self._keys_given = asked
+            self._next_key_us = capture_us + self._key_every_us - self._half_picture_us
+        self._follow_bitrate(key)
+        frame.pict_type = PictureType.I if key else PictureType.NONE
+        frame.pts, frame.time_base = capture_us, Fraction(1, US_PER_S)
+        (packet,) = self._context.encode(frame)
+        return AccessUnit(data=bytes(packet), key_frame=key, capture_us=capture_us)
+
+    def _follow_bitrate(self, key: bool) -> None:
+        wanted = self._bitrate
+        if key and not 1 / RATE_DRIFT < wanted / self._opened_at <= 1:
+            self._opened_at = wanted
+            self._context = self._open()
+        elif wanted != self._context.bit_rate:
+            # Bites only because the encoder was opened with maxrate == bitrate (measured): otherwise x264 ignores it.
+            self._context.bit_rate = min(wanted, self._opened_at)
+
+    def _open(self) -> av.VideoCodecContext:
+        rate = self._opened_at
+        context = av.VideoCodecContext.create("libx264", "w")
+        context.width, context.height, context.pix_fmt = self._width, self._height, "yuv420p"
+        context.time_base, context.framerate = Fraction(1, US_PER_S), self._fps
+        context.bit_rate = rate
+        context.max_b_frames = 0
+        context.thread_count = self._threads()
+        if self._bt709:  # said outright: browsers guess by size
+            context.color_primaries = context.color_trc = context.colorspace = BT709
+        context.color_range = LIMITED_RANGE
+        context.options = {
+            "preset": "ultrafast",
+            "tune": "zerolatency",
+            "profile": "baseline",  # x264's baseline has no FMO, ASO or redundant slices, and sets constraint_set1
+            "forced-idr": "1",
+            "maxrate": str(rate),
+            "bufsize": str(int(rate * VBV_S)),
+            "x264-params": "keyint=infinite:scenecut=0:repeat-headers=1:annexb=1",
+        }
+        return context
+
+    def _threads(self) -> int:
+        if self._width * self._height * self._fps <= ONE_THREAD_PIXELS_PER_S:
+            return 1
+        return min(MAX_THREADS, os.cpu_count() or 1)

@@ -1,0 +1,1 @@
+"""A classroom worth looking at, with a voice: what a newcomer runs, benches measure and tests drive."""
