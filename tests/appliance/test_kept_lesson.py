@@ -29,6 +29,10 @@ def _left_behind(folder: Path, kept: KeptLesson, *, silent_s: float) -> Path:
     return path
 
 
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
 @asynccontextmanager
 async def _running(keeper: LessonKeeper) -> AsyncIterator[None]:
     task = asyncio.create_task(keeper.run())
@@ -57,7 +61,7 @@ async def test_a_lesson_that_ended_is_not_found(tmp_path: Path) -> None:
         keeper.keep(None)  # ended before the first was even written
         await asyncio.wait_for(keeper.settled(), 5)
     assert LessonKeeper(tmp_path).load() is None
-    assert os.listdir(tmp_path) == []
+    assert _names(tmp_path) == []
 
 
 async def test_a_fresh_kit_has_nothing_to_go_on_with(tmp_path: Path) -> None:
