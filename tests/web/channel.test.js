@@ -35,11 +35,19 @@ test("an event that is not finished is not delivered", () => {
   assert.deepEqual(parser.push("\n"), [{ name: "state", data: "half" }]);
 });
 
-test("retries start at a third of a second, double, and stop growing at five seconds", () => {
+test("retries start at a third of a second, double, and stay frequent while the outage is young", () => {
   const backoff = new Backoff(() => 0);
-  const waits = Array.from({ length: 7 }, () => backoff.next());
-  assert.deepEqual(waits, [300, 600, 1200, 2400, 4800, 5000, 5000]);
-  assert.equal(backoff.failures, 7);
+  const waits = Array.from({ length: 5 }, () => backoff.next());
+  assert.deepEqual(waits, [300, 600, 1200, 1500, 1500]);
+  assert.equal(backoff.failures, 5);
+});
+
+test("after about half a minute they come every five seconds", () => {
+  const backoff = new Backoff(() => 0);
+  const waits = Array.from({ length: 22 }, () => backoff.next());
+  assert.deepEqual(waits.slice(18), [1500, 1500, 5000, 5000]);
+  const young_ms = waits.slice(0, 20).reduce((sum, wait) => sum + wait, 0);
+  assert.ok(young_ms > 20_000 && young_ms < 40_000, String(young_ms));
 });
 
 test("success starts the retries anew", () => {

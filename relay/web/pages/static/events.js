@@ -11,6 +11,9 @@ import { SseParser } from "./sse.js";
 /** The relay comments every 15 s: two missed ones mean that nobody is there. */
 const SILENCE_MS = 35_000;
 
+/** How long the relay may take to answer at all; a try made while nothing gets through must not outlive that by much. */
+const ANSWER_MS = 5000;
+
 /** A rotated link does not come back, but a proxy's 404 during an upgrade does. */
 const GONE_RETRY_MS = 60_000;
 
@@ -84,7 +87,7 @@ export class ClassEvents {
 
   /** @param {AbortController} connection */
   async #listen(connection) {
-    let timer = setTimeout(() => connection.abort(), SILENCE_MS);
+    let timer = setTimeout(() => connection.abort(), ANSWER_MS);
     try {
       const reader = await this.#open(connection.signal);
       const parser = new SseParser();

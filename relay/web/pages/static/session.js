@@ -1,24 +1,24 @@
 /**
- * Keeps a media session alive: opens one, watches it, and opens another when it dies, until it is told to stop.
+ * Keeps media coming: opens a session, has it watched, and opens another when it is lost, until told to stop.
+ *
+ * The old session stays until the new one is up, and whichever lives first wins: after a short outage that is the old
+ * one, after a relay's restart the new one.
  */
 
+import { Attended } from "./attended.js";
 import { Backoff } from "./backoff.js";
 import { Pause } from "./pause.js";
-import { Watchdog } from "./watchdog.js";
 import { openWhep, WhepRefused, WhepUnreachable } from "./whep.js";
-
-/** How often a session is looked at. `getStats` costs a browser well under a millisecond. */
-const SAMPLE_EVERY_MS = 1000;
 
 /** The longest wait that we accept from a relay's `Retry-After`. */
 const RETRY_AFTER_CAP_MS = 30_000;
 
 /**
  * @typedef {object} SessionListener
- * @property {(stream: MediaStream) => void} onStream              a session is up, with this stream
+ * @property {(stream: MediaStream) => void} onStream              a new session is up, with this stream
  * @property {(status: import("./state.js").MediaStatus, failures: number) => void} onStatus
- * @property {(flow: {stalled: boolean, voiceOnly: boolean, newFrames: number}) => void} onFlow   each sample
- * @property {() => boolean} isExpected                            whether media must be arriving now
+ * @property {import("./attended.js").Eye["onFlow"]} onFlow
+ * @property {import("./attended.js").Eye["isExpected"]} isExpected
  */
 
 export class LiveSession {
@@ -28,8 +28,10 @@ export class LiveSession {
   #pause = new Pause();
   /** @type {AbortController | null} aborted: this run is over */
   #life = null;
+  /** @type {AbortController | null} the try that is on */
+  #attempt = null;
   /** @type {Attended | null} */
-  #attended = null;
+  #current = null;
 
   /**
    * @param {string} url
@@ -42,114 +44,71 @@ export class LiveSession {
 
   /** Receives until `stop()`. */
   async run() {
-    const life = new AbortController();
     this.stop();
-    this.#life = life;
-    while (!life.signal.aborted) {
-      const wish_ms = await this.#receiveOnce(life.signal);
-      if (life.signal.aborted) return;
+    const { signal } = (this.#life = new AbortController());
+    while (!signal.aborted) {
+      const wish_ms = await this.#replace();
+      while (this.#current?.well && !signal.aborted) await this.#current.lost;
+      if (signal.aborted) return;
       const wait_ms = Math.max(this.#backoff.next(), wish_ms);
       this.#listener.onStatus("down", this.#backoff.failures);
       await this.#pause.wait(wait_ms);
+      while (this.#current?.well && !signal.aborted) await this.#current.lost;
     }
   }
 
   /** Something happened that a session may not have survived: try at once, or prove that it still lives. */
   doubt() {
     this.#pause.cut();
-    void this.#attended?.doubt();
+    void this.#current?.doubt();
   }
 
   /** Leaves; safe in `pagehide`. */
   stop() {
     this.#life?.abort();
-    this.#attended?.end();
+    this.#attempt?.abort();
+    this.#current?.end();
+    this.#current = null;
     this.#pause.cut();
   }
 
   /**
-   * @param {AbortSignal} signal
+   * Tries once to put a new session in the place of the current one.
    * @returns {Promise<number>} how long the relay asks us to wait, in ms
    */
-  async #receiveOnce(signal) {
+  async #replace() {
     this.#listener.onStatus("connecting", this.#backoff.failures);
+    this.#attempt = new AbortController();
     try {
-      const session = await openWhep(this.#url, signal);
+      const session = await openWhep(this.#url, this.#attempt.signal);
+      this.#current?.end();
+      this.#current = new Attended(session, this.#eye());
       this.#listener.onStatus("up", 0);
       this.#listener.onStream(session.stream);
-      this.#attended = new Attended(session, this.#listener, this.#backoff);
-      await this.#attended.ended;
-      return 0;
     } catch (error) {
       if (error instanceof WhepRefused) return Math.min(error.retryAfter_ms, RETRY_AFTER_CAP_MS);
-      if (isConnectionFailure(error)) return 0;
-      throw error;
+      if (!isConnectionFailure(error)) throw error;
     } finally {
-      this.#attended = null;
+      this.#attempt = null;
     }
-  }
-}
-
-/** A session that is up, and the eye on it. Owns the session: closes it at the end. */
-class Attended {
-  #session;
-  #listener;
-  #backoff;
-  #watchdog = new Watchdog(performance.now());
-  #timer;
-  #frames = 0;
-  /** @type {() => void} */
-  #resolve = () => undefined;
-  #over = false;
-
-  /**
-   * @param {import("./whep.js").WhepSession} session
-   * @param {SessionListener} listener
-   * @param {Backoff} backoff
-   */
-  constructor(session, listener, backoff) {
-    this.#session = session;
-    this.#listener = listener;
-    this.#backoff = backoff;
-    /** @type {Promise<void>} */
-    this.ended = new Promise((resolve) => (this.#resolve = resolve));
-    this.#timer = setInterval(() => void this.#sample(), SAMPLE_EVERY_MS);
-    session.onconnection = () => this.#onConnection();
+    return 0;
   }
 
-  async doubt() {
-    // What came before the doubt arose proves nothing: count it first.
-    await this.#sample();
-    this.#watchdog.doubt(performance.now());
+  /** @returns {import("./attended.js").Eye} */
+  #eye() {
+    return {
+      onFound: () => this.#onFound(),
+      onHealthy: () => this.#backoff.reset(),
+      onFlow: this.#listener.onFlow,
+      isExpected: this.#listener.isExpected,
+    };
   }
 
-  end() {
-    if (this.#over) return;
-    this.#over = true;
-    clearInterval(this.#timer);
-    this.#session.close();
-    this.#resolve();
-  }
-
-  #onConnection() {
-    const { connection } = this.#session;
-    if (connection === "failed" || connection === "closed") this.end();
-    // The browser may find the way again by itself, but it is not in a hurry; we are.
-    if (connection === "disconnected") void this.doubt();
-  }
-
-  async #sample() {
-    if (this.#over) return;
-    const totals = await this.#session.totals();
-    if (this.#over) return;
-    const expected = this.#listener.isExpected();
-    const visible = document.visibilityState === "visible";
-    const seen = this.#watchdog.observe({ now_ms: performance.now(), expected, visible, totals });
-    if (seen.healthy || !expected) this.#backoff.reset();
-    const newFrames = totals.frames - this.#frames;
-    this.#frames = totals.frames;
-    this.#listener.onFlow({ stalled: seen.stalled, voiceOnly: seen.voiceOnly, newFrames });
-    if (seen.verdict === "dead") this.end();
+  /** The outage is over and the old session lives: no other is needed. */
+  #onFound() {
+    this.#attempt?.abort();
+    this.#pause.cut();
+    this.#listener.onStatus("up", 0);
   }
 }
 

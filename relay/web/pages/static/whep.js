@@ -6,7 +6,7 @@
  */
 
 /** The relay answers from memory; this long only on a network that hardly works. */
-const POST_TIMEOUT_MS = 8000;
+const POST_TIMEOUT_MS = 5000;
 
 /** ICE and DTLS with a reachable relay take four round trips. */
 const CONNECT_TIMEOUT_MS = 5000;
@@ -162,8 +162,8 @@ function connected(peer, signal) {
     };
     const fail = () => settle(() => reject(new WhepUnreachable(`connection ${peer.connectionState}`)));
     const look = () => {
-      if (peer.connectionState === "connected") settle(resolve);
-      else if (signal.aborted || ["failed", "closed"].includes(peer.connectionState)) fail();
+      if (signal.aborted || ["failed", "closed"].includes(peer.connectionState)) fail();
+      else if (peer.connectionState === "connected") settle(resolve);
     };
     const timer = setTimeout(fail, CONNECT_TIMEOUT_MS);
     signal.addEventListener("abort", fail);
