@@ -34,8 +34,8 @@ START_S = 20.0  # a cold interpreter and an empty database on a slow laptop
 COMMAND_S = 20.0
 ANSWER_S = 1.0
 # Ctrl-C is to take less than 5 s in all: the kit first, so that it ends its lesson while the relay still listens.
-STOP_KIT_S = 2.8
-STOP_RELAY_S = 1.7
+STOP_KIT_S = 3.2
+STOP_RELAY_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
