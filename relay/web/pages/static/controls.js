@@ -7,6 +7,9 @@ import { canFillScreen, toggleFullScreen } from "./screen.js";
 /** A hand that has rested this long does not need the controls. */
 const IDLE_MS = 3000;
 
+/** What is told before there is a picture, while there may be a voice already. */
+const HEARD = new Set(["arriving", "voice"]);
+
 /**
  * @typedef {object} Controlled
  * @property {import("./player.js").Player} player
@@ -34,7 +37,6 @@ export class Controls {
     this.#soundOn.addEventListener("click", () => this.#turnSoundOn());
     this.#mute.addEventListener("click", () => this.#toggleSound());
     this.#volume.addEventListener("input", () => (player.volume = Number(this.#volume.value) / 100));
-    this.#full.hidden = !canFillScreen(this.#stage, this.#video);
     this.#full.addEventListener("click", () => this.#toggleScreen());
     this.#stage.addEventListener("dblclick", (event) => this.#onDoubleClick(event));
     document.addEventListener("fullscreenchange", () => this.#drawScreen());
@@ -50,13 +52,14 @@ export class Controls {
   /** @param {import("./state.js").View} view */
   draw(view) {
     const { sound, volume } = this.#player;
-    const inAdvance = view.covered;
+    const inAdvance = view.covered && !HEARD.has(view.kind);
     this.#soundOn.hidden = sound || !view.sound;
     this.#soundLabel.textContent = this.#words.say(inAdvance ? "sound.in_advance" : "sound.turn_on");
     this.#ready.hidden = !(sound && (view.kind === "waiting" || view.kind === "connecting"));
     this.#mute.hidden = !sound || !view.sound;
-    this.#volume.hidden = this.#mute.hidden;
+    this.#volume.hidden = this.#mute.hidden || !this.#player.canSetVolume;
     this.#volume.value = String(Math.round(100 * volume));
+    this.#full.hidden = view.kind === "gone" || !canFillScreen(this.#stage, this.#video);
     this.#drawScreen();
   }
 

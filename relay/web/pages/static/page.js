@@ -143,7 +143,7 @@ class Page {
   #lessonLine() {
     const { language } = this.#words;
     const lesson = this.#model.school?.lesson;
-    if (!lesson) return "";
+    if (!lesson || this.#model.events === "gone") return "";
     const ended = lesson.ended_unix_ms;
     if (ended !== null) return this.#words.say("lesson.ended", { time: clock(language, ended) });
     return this.#words.say("lesson.since", { time: clock(language, lesson.started_unix_ms) });
@@ -151,7 +151,7 @@ class Page {
 
   #viewersLine() {
     const { state, viewers: count } = this.#model.school ?? { state: "over", viewers: 0 };
-    return count > 0 && state !== "over" ? this.#words.say("lesson.watching", { count }) : "";
+    return count > 0 && state !== "over" && this.#model.events !== "gone" ? this.#words.say("lesson.watching", { count }) : "";
   }
 }
 

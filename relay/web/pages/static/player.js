@@ -6,6 +6,9 @@
 
 import { recall, remember } from "./memory.js";
 
+/** Any volume that a browser would not have by itself. */
+const PROBE = 0.5;
+
 /**
  * @typedef {object} PlayerListener
  * @property {() => void} onPicture  a picture reached the screen, after `awaitPicture()`
@@ -27,6 +30,9 @@ export class Player {
     this.#video = video;
     this.#last = last;
     this.#listener = listener;
+    video.volume = PROBE;
+    /** On iOS the volume belongs to the phone's own buttons. */
+    this.canSetVolume = video.volume === PROBE;
     video.volume = savedVolume();
     video.muted = true;
     video.addEventListener("volumechange", () => listener.onSound());
