@@ -1,0 +1,48 @@
+"""Turns a crowd's picture-loss requests into as few key frames as heal them.
+
+A key frame costs ten times a picture, so requests that one key frame answers are merged. Used by ``publisher.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+#: The least time between two forced key frames: DESIGN.md's rates stay bearable, and a lost one is asked for again.
+DEBOUNCE_S = 0.3
+
+
+class KeyFrameRequests:
+    """Calls ``wanted`` at once for the first request, then at most once each ``debounce_s``.
+
+    A request that comes too early is remembered, and forgotten if a key frame leaves meanwhile: it has its answer.
+    """
+
+    def __init__(self, wanted: Callable[[], None], *, debounce_s: float = DEBOUNCE_S) -> None:
+        self._wanted = wanted
+        self._debounce_s = debounce_s
+        self._again: asyncio.TimerHandle | None = None
+        self._quiet_until_s = -float("inf")
+
+    def request(self) -> None:
+        """Somebody lost the picture."""
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._quiet_until_s:
+            self._ask()
+        elif self._again is None:
+            self._again = loop.call_at(self._quiet_until_s, self._ask)
+
+    def key_frame_left(self) -> None:
+        """A key frame is on its way: whoever asked before has what they need."""
+        self.close()
+
+    def close(self) -> None:
+        """Forget what is pending."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+
+    def _ask(self) -> None:
+        self.close()
+        self._quiet_until_s = asyncio.get_running_loop().time() + self._debounce_s
+        self._wanted()

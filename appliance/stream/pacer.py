@@ -1,0 +1,92 @@
+"""Sends picture packets evenly, so that a key frame does not leave as one burst that a router's queue drops.
+
+aiortc sends an access unit's packets back to back: 94 of them for a 120 kB key frame. The pacer spreads them over part
+of a frame interval. Voice does not pass through here at all, so it never waits behind picture. Used by ``session.py``,
+which also says how a packet really leaves. Not here: the choice of bitrate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+TICK_S = 0.002  # as fine as epoll's millisecond allows with some slack; finer only costs wake-ups
+SMALL_PACKETS = 16  # a picture of up to so many is no burst that hurts, and is not held longer than it must
+BURST_PACKETS = 4  # in one tick for a small picture: 20 Mb/s
+SPREAD = 0.6  # of a frame interval: above the promised half, and the rest is left for being late
+
+FIRST_INTERVAL_S = 1 / 30
+_INTERVAL_RANGE_S = (1 / 120, 0.25)  # a camera that pauses is not one of a frame a minute
+
+
+class Pacer:
+    """One stream's packets on their way to the socket.
+
+    ``send`` sends one packet now. ``blocked`` tells that the socket takes nothing now; picture then waits here, where
+    voice can pass it, and not in the socket's buffer.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[bytes], Awaitable[None]],
+        *,
+        blocked: Callable[[], bool],
+        tick_s: float = TICK_S,
+        spread: float = SPREAD,
+    ) -> None:
+        self._send = send
+        self._blocked = blocked
+        self._tick_s = tick_s
+        self._spread = spread
+        self._interval_s = FIRST_INTERVAL_S
+        self._last_us: int | None = None
+        self._packets: deque[bytes] = deque()
+        self._filled = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
+
+    @property
+    def spread_s(self) -> float:
+        """Over how long the packets of a large picture are spread now."""
+        return self._interval_s * self._spread
+
+    def picture(self, capture_us: int) -> None:
+        """Learn the frame interval from each picture's capture time."""
+        if self._last_us is not None:
+            low_s, high_s = _INTERVAL_RANGE_S
+            seen_s = min(max((capture_us - self._last_us) / 1e6, low_s), high_s)
+            self._interval_s += (seen_s - self._interval_s) / 4
+        self._last_us = capture_us
+
+    def put(self, packet: bytes) -> None:
+        """Take a packet; it leaves soon, in order."""
+        self._packets.append(packet)
+        self._filled.set()
+        self._drained.clear()
+
+    async def drained(self) -> None:
+        """Wait until every packet has left."""
+        await self._drained.wait()
+
+    async def run(self) -> None:
+        """Send until cancelled. Raises what ``send`` raises."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._filled.wait()
+            ends_s = loop.time() + self.spread_s
+            least = BURST_PACKETS if len(self._packets) <= SMALL_PACKETS else 1
+            while self._packets:
+                await self._send_some(ends_s - loop.time(), least)
+                if self._packets:
+                    await asyncio.sleep(self._tick_s)
+            self._filled.clear()
+            self._drained.set()
+
+    async def _send_some(self, left_s: float, least: int) -> None:
+        ticks = max(1, math.floor(left_s / self._tick_s))
+        for _ in range(max(least, len(self._packets) // ticks)):
+            if not self._packets or self._blocked():
+                return
+            await self._send(self._packets.popleft())
