@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from appliance.capture.clock import LessonClock
+from appliance.errors import KitError
 from appliance.hw.base import LinkFace
 from appliance.kept_lesson import KeptLesson
 from wire.messages import KitStatus
@@ -38,11 +39,23 @@ class OpenCapture(Protocol):
         ...
 
 
+class CaptureWatch(Protocol):
+    """Whoever is told how the sources are."""
+
+    def source(self, name: SourceName, trouble: KitError | None) -> None:
+        """A source works, or (``trouble``) does not."""
+        ...
+
+    def lacks(self, name: SourceName) -> None:
+        """This kit has no such source, by its settings: nothing is wrong, but the other is all there is."""
+        ...
+
+
 class Crew(Protocol):
     """What the director directs."""
 
-    def open_capture(self, clock: LessonClock) -> AbstractAsyncContextManager[OpenCapture]:
-        """Open the sources, and keep trying: a dead one is told to ``Director.source``, never raised."""
+    def open_capture(self, clock: LessonClock, watch: CaptureWatch) -> AbstractAsyncContextManager[OpenCapture]:
+        """Open the sources, and keep trying: a dead one is told to ``watch``, never raised."""
         ...
 
     async def broadcast(self, lesson: RunningLesson) -> None:

@@ -93,6 +93,10 @@ class Director:
             self._troubles[name] = trouble
         self._happens(_SOURCE_EVENTS[name, trouble is None])
 
+    def lacks(self, name: SourceName) -> None:
+        """This kit has no such source, by its settings: nothing is wrong, but the other is all there is."""
+        self._happens(_SOURCE_EVENTS[name, False])
+
     def delivery(self, delivery: Delivery) -> None:
         """The relay says what pupils get."""
         if self._running is None or delivery.lesson_id != self._running.lesson_id:
@@ -243,7 +247,7 @@ class Director:
         self._tasks.create_task(self._run_capture(self._now.clock, self._close_asked), name="capture")
 
     async def _run_capture(self, clock: LessonClock, close_asked: asyncio.Event) -> None:
-        async with self._crew.open_capture(clock) as capture:
+        async with self._crew.open_capture(clock, self) as capture:
             self._capture = capture
             try:
                 await close_asked.wait()

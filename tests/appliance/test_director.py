@@ -12,7 +12,7 @@ import pytest
 
 from appliance import director as director_module
 from appliance.capture.clock import LessonClock
-from appliance.crew import RunningLesson
+from appliance.crew import CaptureWatch, RunningLesson
 from appliance.director import Director
 from appliance.errors import CameraUnavailable, MicrophoneUnavailable
 from appliance.hw import gestures
@@ -41,7 +41,7 @@ class Recorder:
         self.changed.set()
 
     @asynccontextmanager
-    async def open_capture(self, clock: LessonClock) -> AsyncIterator[Recorder]:
+    async def open_capture(self, clock: LessonClock, watch: CaptureWatch) -> AsyncIterator[Recorder]:
         self._note("capture open")
         yield self
         await self.may_close.wait()

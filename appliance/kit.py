@@ -1,0 +1,328 @@
+"""The kit, put together: the only place that names concrete cameras, microphones, panels and the relay's clients.
+
+Not here: what a press does (``lesson.py``), how it is carried out (``director.py``). Stopping goes stage by stage, each
+with a deadline; together they stay under ``STOP_AT_MOST_S`` of ``cli.py``, which systemd and ``make run`` wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Protocol
+
+import aiohttp
+
+from appliance.board_stills import BoardStills
+from appliance.capture.base import AccessUnit, Camera, Microphone, OpusFrame
+from appliance.crew import RunningLesson
+from appliance.director import Director
+from appliance.errors import KitError, RelayRefused, RelayUnreachable
+from appliance.hw.base import Edge, LinkFace, NoBuzzer, Panel
+from appliance.hw.none import NoPanel
+from appliance.identity import Authoriser, Credentials, Identity
+from appliance.kept_lesson import KeptLesson, LessonKeeper
+from appliance.kit_crew import KitCrew
+from appliance.settings import CameraSection, KitSettings, MicrophoneSection, PanelSection, RelaySection
+from appliance.stream.control import ControlChannel
+from appliance.stream.enrol import enrol
+from appliance.stream.publisher import Publisher
+from appliance.stream.stills import StillUploader
+from appliance.supervise import Backoff, deadline
+from wire.messages import Command, Delivery, KitStatus, Welcome
+
+log = logging.getLogger(__name__)
+
+# The stop, stage by stage; the panel's own 0.5 s comes last, so that it can say that the kit is off.
+STOP_LESSON_S = 2.0  # camera and microphone close
+STOP_STATE_S = 0.5  # "no lesson runs" is written down
+STOP_LINK_S = 1.5  # goodbye to the relay
+
+FIGURES_EVERY_S = 1.0  # how often the panel's figures move while nothing else changes
+ENROL_AGAIN_S = (1.0, 30.0)  # the relay may start a moment after the kit; a wrong code is not for hammering
+
+
+class Listener(Protocol):
+    """Whoever is told what the relay says."""
+
+    def delivery(self, delivery: Delivery) -> None:
+        """What pupils get."""
+        ...
+
+    def command(self, command: Command) -> None:
+        """What the relay wants of the kit."""
+        ...
+
+    def force_key_frame(self) -> None:
+        """The picture was lost on its way."""
+        ...
+
+    def show(self) -> None:
+        """``RelayLink.face`` has changed."""
+        ...
+
+
+class RelayLink:
+    """The relay, as the kit's other parts see it: there from the start, and working once the kit is enrolled."""
+
+    def __init__(
+        self,
+        settings: RelaySection,
+        state_dir: Path,
+        software: str,
+    ) -> None:
+        """Raises ``StateUnusable`` where the kit's key cannot be read or made."""
+        self._settings = settings
+        self._state_dir = state_dir
+        self._software = software
+        self._identity = Identity.load_or_create(state_dir)
+        self._credentials = Credentials.load(state_dir)
+        self._publisher: Publisher | None = None
+        self._control: ControlChannel | None = None
+        self._stills: StillUploader | None = None
+        self._one_lesson = asyncio.Lock()  # the next lesson's dial waits for the goodbye of the one before
+        self._known = asyncio.Event()  # set once there is somebody to talk to
+        self._status: KitStatus | None = None
+        self._class_path: str | None = None
+        self._control_up = False
+
+    async def run(self, listener: Listener) -> None:
+        """Enrol if need be, then keep the control channel up and bring stills to the relay, until cancelled."""
+        async with aiohttp.ClientSession() as http:
+            credentials = await self._enrolled(http)
+            bearer = Authoriser(self._identity, credentials)
+            url = self._settings.url
+            self._class_path = credentials.class_path
+            self._stills = StillUploader(url, bearer, http)
+            self._publisher = Publisher(
+                f"{url.rstrip('/')}/whip",
+                bearer,
+                on_key_frame_wanted=listener.force_key_frame,
+                on_state=lambda _: listener.show(),
+            )
+            self._control = self._new_control(bearer, http, listener)
+            self._known.set()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._publisher.warm_up(), name="warm up")
+                tasks.create_task(self._control.run(), name="control")
+                tasks.create_task(self._stills.run(), name="stills")
+
+    async def broadcast(self, lesson: RunningLesson) -> None:
+        """Publish the lesson until cancelled; a kit that is enrolled meanwhile begins then."""
+        await self._known.wait()
+        async with self._one_lesson:
+            if self._publisher is not None:
+                await self._publisher.run(lesson.clock, lesson.lesson_id)
+
+    def picture(self, unit: AccessUnit) -> None:
+        """Take an access unit."""
+        if self._publisher is not None:
+            self._publisher.picture(unit)
+
+    def voice(self, frame: OpusFrame) -> None:
+        """Take a voice frame."""
+        if self._publisher is not None:
+            self._publisher.voice(frame)
+
+    def still(self, lesson_id: str, capture_us: int, jpeg: bytes) -> None:
+        """Take a board still."""
+        if self._stills is not None:
+            self._stills.submit(lesson_id, capture_us, jpeg)
+
+    def report(self, status: KitStatus) -> None:
+        """The kit's state from now on."""
+        self._status = status
+        if self._control is not None:
+            self._control.report(status)
+
+    def face(self) -> LinkFace:
+        """The link now."""
+        if self._publisher is None:
+            return LinkFace(control="not_enrolled", relay=self._settings.url)
+        figures = self._publisher.figures()
+        return LinkFace(
+            control="up" if self._control_up else "down",
+            publisher=figures.state,
+            relay=self._settings.url,
+            class_path=self._class_path,
+            rtt_ms=None if figures.rtt_ms is None else round(figures.rtt_ms, 1),
+            loss=None if figures.loss is None else round(figures.loss, 4),
+            bitrate_kbps=round(figures.bitrate_kbps) if figures.state == "up" else None,
+            reconnects=figures.reconnects,
+        )
+
+    def _new_control(self, bearer: Authoriser, http: aiohttp.ClientSession, listener: Listener) -> ControlChannel:
+        control = ControlChannel(
+            self._settings.url,
+            bearer,
+            http,
+            software=self._software,
+            on_welcome=self._welcomed,
+            on_delivery=listener.delivery,
+            on_command=listener.command,
+            on_link=lambda up: self._linked(up, listener),
+        )
+        if self._status is not None:
+            control.report(self._status)
+        return control
+
+    def _welcomed(self, welcome: Welcome) -> None:
+        self._class_path = welcome.class_path  # the link may have been rotated since enrolment
+        log.info("teaching %s, room %s of %s", welcome.class_name, welcome.room, welcome.school)
+
+    def _linked(self, up: bool, listener: Listener) -> None:
+        self._control_up = up
+        if up and self._stills is not None:
+            self._stills.link_returned()
+        elif not up and self._publisher is not None:
+            self._publisher.suspect()
+        listener.show()
+
+    async def _enrolled(self, http: aiohttp.ClientSession) -> Credentials:
+        """What the relay told this kit at enrolment, now or earlier."""
+        known, code = self._credentials, self._settings.enrol_code
+        if known is not None and (known.relay_url == self._settings.url or not code):
+            return known
+        if not code:
+            log.warning("this kit is not enrolled; put a code of `parta-relay kit enrol-code` into relay.enrol_code")
+            await asyncio.Event().wait()
+        backoff, told = Backoff(*ENROL_AGAIN_S), ""
+        while True:
+            try:
+                return await self._enrol(http, code)
+            except (RelayRefused, RelayUnreachable) as error:
+                if known is not None and isinstance(error, RelayRefused):
+                    return known  # the relay's address has changed, and the code is the one that was used back then
+                if str(error) != told:
+                    log.warning("not enrolled yet: %s", error)
+                told = str(error)
+                await asyncio.sleep(backoff.next_s())
+
+    async def _enrol(self, http: aiohttp.ClientSession, code: str) -> Credentials:
+        credentials = await enrol(http, self._settings.url, code, self._identity, software=self._software)
+        log.info("enrolled as kit %s", credentials.kit_id)
+        try:
+            await asyncio.to_thread(credentials.save, self._state_dir)
+        except KitError as error:
+            log.error("%s; the code is used up, and this kit is a stranger after its next start", error)  # noqa: TRY400
+        return credentials
+
+
+class Kit:
+    """A kit. Once."""
+
+    def __init__(self, settings: KitSettings, *, software: str) -> None:
+        self._settings = settings
+        self._software = software
+        self._director: Director | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set or the teacher switches the kit off.
+
+        Raises a ``KitError`` that says what to do where it cannot start; an ``ExceptionGroup`` for a bug.
+        """
+        settings, state_dir = self._settings, Path(self._settings.kit.state_dir)
+        link = RelayLink(settings.relay, state_dir, self._software)
+        camera, microphone = await asyncio.to_thread(new_sources, settings.camera, settings.microphone)
+        async with new_panel(settings.panel).open(self._edge) as panel, asyncio.TaskGroup() as tasks:
+            keeper = LessonKeeper(state_dir)
+            stills = BoardStills(state_dir)
+            crew = KitCrew(camera, microphone, link, keeper, stills, tasks, voice=settings.microphone)
+            director = self._director = Director(crew, panel, NoBuzzer(), tasks)
+            vital = [
+                tasks.create_task(link.run(director), name="relay link"),
+                tasks.create_task(keeper.run(), name="lesson keeper"),
+                tasks.create_task(_refresh(director), name="figures"),
+            ]
+            self._begin(director, keeper.load(), link)
+            await _first(stop, director.off)
+            await _stop(director, keeper, vital)
+        log.info("stopped")
+
+    def _begin(self, director: Director, kept: KeptLesson | None, link: RelayLink) -> None:
+        director.show()
+        link.report(director.status())
+        if kept is not None:
+            director.resume(kept)
+        panel = self._settings.panel
+        log.info("ready%s", f"; the panel is http://{panel.host}:{panel.port}/" if panel.kind == "simulated" else "")
+
+    def _edge(self, edge: Edge) -> None:
+        if self._director is not None:
+            self._director.edge(edge)
+
+
+async def _refresh(director: Director) -> None:
+    while True:
+        await asyncio.sleep(FIGURES_EVERY_S)
+        director.show()
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Wait for one of the events."""
+    waits = [asyncio.create_task(event.wait(), name="wait for the end") for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def _stop(director: Director, keeper: LessonKeeper, vital: list[asyncio.Task[None]]) -> None:
+    async with deadline("the lesson", STOP_LESSON_S):
+        await director.end()
+    director.close()
+    async with deadline("the kept lesson", STOP_STATE_S):
+        await keeper.settled()  # meanwhile the control channel tells the relay that the lesson is over
+    for task in vital:
+        task.cancel()
+    async with deadline("the relay link", STOP_LINK_S):
+        await asyncio.wait(vital)
+
+
+def new_sources(camera: CameraSection, microphone: MicrophoneSection) -> tuple[Camera, Microphone]:
+    """The camera and microphone that the settings name. Raises ``CameraUnavailable``, ``MicrophoneUnavailable``."""
+    return _new_camera(camera), _new_microphone(microphone)
+
+
+def _new_camera(settings: CameraSection) -> Camera:
+    bitrate_bps = settings.bitrate_kbps * 1000
+    size = {"width": settings.width, "height": settings.height, "fps": settings.fps}
+    if settings.kind == "file":
+        from appliance.capture.file import FileCamera, check_file
+
+        check_file(settings.file, "camera", settings.key_frame_every_s)
+        return FileCamera(
+            settings.file,
+            settings.loop,
+            bitrate_bps=bitrate_bps,
+            key_frame_every_s=settings.key_frame_every_s,
+            **size,
+        )
+    from appliance.capture.simulated.camera import SimulatedCamera
+
+    return SimulatedCamera(bitrate_bps=bitrate_bps, key_frame_every_s=settings.key_frame_every_s, **size)
+
+
+def _new_microphone(settings: MicrophoneSection) -> Microphone:
+    if settings.kind == "file":
+        from appliance.capture.file import FileMicrophone, check_file
+
+        check_file(settings.file, "microphone")
+        return FileMicrophone(settings.file, settings.loop)
+    if settings.kind == "none":
+        from appliance.capture.silence import NoMicrophone
+
+        return NoMicrophone()
+    from appliance.capture.simulated.microphone import SimulatedMicrophone
+
+    return SimulatedMicrophone()
+
+
+def new_panel(settings: PanelSection) -> Panel:
+    """The panel that the settings name, off."""
+    if settings.kind == "none":
+        return NoPanel()
+    from appliance.hw.simulated.server import SimulatedPanel
+
+    return SimulatedPanel(settings.host, settings.port)

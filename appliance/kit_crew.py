@@ -1,0 +1,125 @@
+"""The director's crew: this kit's camera and microphone through one fan-out, its link to the relay, its disk.
+
+Given everything by ``kit.py``, which names the concrete devices. Not here: when to do what (``director.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Protocol
+
+from appliance.board_stills import BoardStills
+from appliance.capture.base import AccessUnit, Camera, Microphone, OpusFrame
+from appliance.capture.clock import LessonClock
+from appliance.capture.fanout import Capture
+from appliance.crew import CaptureWatch, RunningLesson, SourceName
+from appliance.errors import CameraUnavailable, KitError, MicrophoneUnavailable
+from appliance.hw.base import LinkFace
+from appliance.kept_lesson import LessonKeeper
+from appliance.settings import MicrophoneSection
+from wire.messages import KitStatus
+
+_UNAVAILABLE: Mapping[SourceName, type[KitError]] = {"camera": CameraUnavailable, "microphone": MicrophoneUnavailable}
+#: A file that is played once is over; its place in the lesson stays empty.
+_ENDED: Mapping[SourceName, KitError] = {
+    "camera": CameraUnavailable("the video has come to its end"),
+    "microphone": MicrophoneUnavailable("the sound has come to its end"),
+}
+
+
+class Link(Protocol):
+    """The way to the relay."""
+
+    async def broadcast(self, lesson: RunningLesson) -> None:
+        """Publish the lesson until cancelled."""
+        ...
+
+    def picture(self, unit: AccessUnit) -> None:
+        """Take an access unit."""
+        ...
+
+    def voice(self, frame: OpusFrame) -> None:
+        """Take a voice frame."""
+        ...
+
+    def still(self, lesson_id: str, capture_us: int, jpeg: bytes) -> None:
+        """Take a board still."""
+        ...
+
+    def report(self, status: KitStatus) -> None:
+        """The kit's state from now on."""
+        ...
+
+    def face(self) -> LinkFace:
+        """The link now."""
+        ...
+
+
+class KitCrew:
+    """What the director directs."""
+
+    def __init__(
+        self,
+        camera: Camera,
+        microphone: Microphone,
+        link: Link,
+        keeper: LessonKeeper,
+        stills: BoardStills,
+        tasks: asyncio.TaskGroup,
+        *,
+        voice: MicrophoneSection,
+    ) -> None:
+        # One fan-out for the kit's life: it keeps a lesson's times rising when its devices are opened again.
+        self._capture = Capture(
+            camera,
+            microphone,
+            [link],
+            on_camera=partial(self._told, "camera"),
+            on_microphone=partial(self._told, "microphone"),
+            voice_bitrate_bps=voice.bitrate_bps,
+        )
+        self._lacks_microphone = voice.kind == "none"
+        self._watch: CaptureWatch | None = None
+        self._stills = stills
+        self._tasks = tasks
+        self._link = link
+        self.broadcast = link.broadcast
+        self.report = link.report
+        self.link = link.face
+        self.keep = keeper.keep
+
+    @asynccontextmanager
+    async def open_capture(self, clock: LessonClock, watch: CaptureWatch) -> AsyncIterator[Capture]:
+        """Open the sources, and keep trying, until the context is left."""
+        self._watch = watch
+        if self._lacks_microphone:
+            watch.lacks("microphone")
+        running = self._tasks.create_task(self._capture.run(clock), name="camera and microphone")
+        try:
+            yield self._capture
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+    async def store_still(self, lesson: RunningLesson, capture_us: int, jpeg: bytes) -> None:
+        """Keep a board still on the kit, and bring it to the relay."""
+        self._link.still(lesson.lesson_id, capture_us, jpeg)
+        await self._stills.keep(lesson.lesson_id, capture_us, jpeg)
+
+    def _told(self, name: SourceName, gives: bool) -> None:
+        if self._watch is None or (name == "microphone" and self._lacks_microphone):
+            return  # the silence that stands for a microphone is not one
+        self._watch.source(name, None if gives else self._trouble(name))
+
+    def _trouble(self, name: SourceName) -> KitError:
+        error = self._capture.camera.error if name == "camera" else self._capture.microphone.error
+        if error is None:
+            return _ENDED[name]
+        return (
+            error
+            if isinstance(error, KitError)
+            else _UNAVAILABLE[name](f"{name}: {str(error) or type(error).__name__}")
+        )
