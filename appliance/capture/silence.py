@@ -9,7 +9,7 @@ import numpy as np
 
 from appliance.capture.base import BLOCK_SAMPLES, PcmBlock, Samples
 from appliance.capture.clock import LessonClock
-from appliance.capture.pacing import paced_blocks
+from appliance.capture.pacing import PacedBlocks
 
 _SILENCE: Samples = np.zeros(BLOCK_SAMPLES, np.int16)
 _SILENCE.flags.writeable = False
@@ -28,7 +28,7 @@ class SilentStream:
     """Silence."""
 
     def __init__(self, clock: LessonClock) -> None:
-        self._blocks = paced_blocks(clock, lambda _: _SILENCE)
+        self._blocks = PacedBlocks(clock, lambda _: _SILENCE)
 
     def __aiter__(self) -> AsyncIterator[PcmBlock]:
         return self._blocks

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from appliance.capture.base import PcmBlock
 from appliance.capture.clock import LessonClock
-from appliance.capture.pacing import paced_blocks
+from appliance.capture.pacing import PacedBlocks
 from appliance.capture.simulated.voice import Voice
 
 
@@ -27,7 +27,7 @@ class SimulatedMicrophoneStream:
     """The open microphone."""
 
     def __init__(self, voice: Voice, clock: LessonClock) -> None:
-        self._blocks = paced_blocks(clock, voice.block)
+        self._blocks = PacedBlocks(clock, voice.block)
 
     def __aiter__(self) -> AsyncIterator[PcmBlock]:
         return self._blocks

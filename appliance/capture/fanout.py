@@ -1,0 +1,224 @@
+"""From one camera and one microphone to everybody who takes their pictures and voice: publisher now, recorder next.
+
+Each source runs by itself: a dead microphone leaves the picture alone, and the other way round. A lost source is opened
+again with backoff for as long as ``run`` runs; whether that is a fault is the lesson's to say (``lesson.py``), which
+hears of it through ``on_camera`` and ``on_microphone``. Media is encoded once, whatever the number of sinks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from functools import partial
+from typing import Protocol, TypeVar
+
+from appliance.capture.base import AccessUnit, Camera, CameraStream, Microphone, OpusFrame
+from appliance.capture.clock import LessonClock
+from appliance.capture.opus import OpusEncoder
+from appliance.errors import CameraUnavailable, KitError, MicrophoneUnavailable
+from appliance.supervise import RETRIED, Backoff
+
+FIRST_RETRY_S = 1.0  # a camera that fell off its bus is back within about this time
+LAST_RETRY_S = 30.0
+_LONG_AGO_US = -(1 << 62)
+SILENT_S = 3.0  # nobody raises when a camera is unplugged: frames just stop
+
+T = TypeVar("T")
+Told = Callable[[bool], None]
+log = logging.getLogger(__name__)
+
+
+class AccessUnitSink(Protocol):
+    """Takes what is captured. Called on the event loop; must return at once: it queues or drops, it never waits."""
+
+    def picture(self, unit: AccessUnit) -> None:
+        """One encoded picture."""
+        ...
+
+    def voice(self, frame: OpusFrame) -> None:
+        """20 ms of encoded sound."""
+        ...
+
+
+class SourceState(Enum):
+    """How a source is."""
+
+    CLOSED = "closed"
+    OPENING = "opening"
+    GIVING = "giving"
+    LOST = "lost"
+    ENDED = "ended"  # a file played once is over; it is not opened again
+
+
+class Source:
+    """The health of one source, and who is told when it changes."""
+
+    def __init__(self, name: str, told: Told) -> None:
+        self.name = name
+        self.state = SourceState.CLOSED
+        self.error: Exception | None = None
+        self._told = told
+        self._said: bool | None = None
+
+    def became(self, state: SourceState, error: Exception | None = None) -> None:
+        """Note it; tell whether the source gives, when that changed."""
+        self.state, self.error = state, error
+        if state is SourceState.GIVING:
+            self._say(True)
+        elif state in {SourceState.LOST, SourceState.ENDED}:
+            self._say(False)
+        elif state is SourceState.CLOSED:
+            self._said = None  # closed on purpose: nothing was lost, and the next opening speaks anew
+
+    def _say(self, gives: bool) -> None:
+        if gives is not self._said:
+            self._said = gives
+            self._told(gives)
+
+
+class Capture:
+    """Runs a camera and a microphone and hands what they give to the sinks.
+
+    ``on_camera(True)`` is called with the first picture, ``on_camera(False)`` when the camera is lost, cannot be opened
+    or has ended; each only when that changed since the last call; likewise ``on_microphone``.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        microphone: Microphone,
+        sinks: Sequence[AccessUnitSink],
+        *,
+        on_camera: Told = lambda gives: None,
+        on_microphone: Told = lambda gives: None,
+        voice_bitrate_bps: int = 24_000,
+        retry_s: tuple[float, float] = (FIRST_RETRY_S, LAST_RETRY_S),
+        silent_s: float = SILENT_S,
+    ) -> None:
+        self.camera = Source("camera", on_camera)
+        self.microphone = Source("microphone", on_microphone)
+        self._camera = camera
+        self._microphone = microphone
+        self._sinks = tuple(sinks)
+        self._voice_bitrate_bps = voice_bitrate_bps
+        self._retry_s = retry_s
+        self._silent_s = silent_s
+        self._stream: CameraStream | None = None
+        self._bitrate_bps: int | None = None
+        self._is_cut = False
+        self._clock: LessonClock | None = None
+        self._last_picture_us = self._last_voice_us = _LONG_AGO_US
+
+    async def run(self, clock: LessonClock) -> None:
+        """Capture until cancelled, or until both sources have come to a natural end."""
+        self._is_cut = False
+        if clock is not self._clock:
+            self._clock, self._last_picture_us, self._last_voice_us = clock, _LONG_AGO_US, _LONG_AGO_US
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep(self.camera, partial(self._film, clock)), name="capture-camera")
+            tasks.create_task(self._keep(self.microphone, partial(self._listen, clock)), name="capture-microphone")
+
+    def cut(self) -> None:
+        """Let nothing more through, at once; the devices close when ``run`` is cancelled."""
+        self._is_cut = True
+
+    def force_key_frame(self) -> None:
+        """Ask the camera for a key frame; without an open camera, its first picture will be one."""
+        if self._stream is not None:
+            self._stream.force_key_frame()
+
+    def set_bitrate(self, bits_per_s: int) -> None:
+        """Set the picture's rate, for this camera and whenever it is opened again."""
+        self._bitrate_bps = bits_per_s
+        if self._stream is not None:
+            self._stream.set_bitrate(bits_per_s)
+
+    async def still(self) -> bytes:
+        """A board still as JPEG. Raises ``CameraUnavailable``."""
+        if self._stream is None:
+            raise CameraUnavailable(str(self.camera.error or "the camera is closed"))
+        return await self._stream.still()
+
+    async def _keep(self, source: Source, session: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+        backoff = Backoff(*self._retry_s)
+
+        def gave() -> None:
+            if source.state is not SourceState.GIVING:
+                backoff.reset()
+                source.became(SourceState.GIVING)
+
+        try:
+            while True:
+                source.became(SourceState.OPENING, source.error)
+                try:
+                    await session(gave)
+                except RETRIED as error:
+                    wait_s = backoff.next_s()
+                    log.warning("%s: %s; opening it again in %.1f s", source.name, error, wait_s)
+                    source.became(SourceState.LOST, error)
+                    await asyncio.sleep(wait_s)
+                else:
+                    source.became(SourceState.ENDED)
+                    return
+        finally:
+            if source.state is not SourceState.ENDED:
+                source.became(SourceState.CLOSED)
+
+    async def _film(self, clock: LessonClock, gave: Callable[[], None]) -> None:
+        async with self._camera.open(clock) as stream:
+            with self._open_stream(stream):
+                units = aiter(stream)
+                while (unit := await _next(units, self._silent_s, self._no_pictures)) is not None:
+                    if unit.capture_us <= self._last_picture_us:
+                        raise CameraUnavailable(f"the camera's time went back to {unit.capture_us} µs")
+                    self._last_picture_us = unit.capture_us
+                    if not self._is_cut:
+                        gave()
+                        for sink in self._sinks:
+                            sink.picture(unit)
+
+    async def _listen(self, clock: LessonClock, gave: Callable[[], None]) -> None:
+        async with self._microphone.open(clock) as stream:
+            encoder = OpusEncoder(self._voice_bitrate_bps)
+            blocks = aiter(stream)
+            while (block := await _next(blocks, self._silent_s, self._no_sound)) is not None:
+                frame = encoder.encode(block)
+                if frame.capture_us <= self._last_voice_us:
+                    raise MicrophoneUnavailable(f"the microphone's time went back to {frame.capture_us} µs")
+                self._last_voice_us = frame.capture_us
+                if not self._is_cut:
+                    gave()
+                    for sink in self._sinks:
+                        sink.voice(frame)
+
+    def _no_pictures(self) -> KitError:
+        return CameraUnavailable(f"the camera gave no picture for {self._silent_s:.0f} s; is it still plugged in?")
+
+    def _no_sound(self) -> KitError:
+        return MicrophoneUnavailable(
+            f"the microphone gave no sound for {self._silent_s:.0f} s; is it still plugged in?"
+        )
+
+    @contextmanager
+    def _open_stream(self, stream: CameraStream) -> Iterator[None]:
+        self._stream = stream
+        if self._bitrate_bps is not None:
+            stream.set_bitrate(self._bitrate_bps)
+        try:
+            yield
+        finally:
+            self._stream = None
+
+
+async def _next(items: AsyncIterator[T], within_s: float, error: Callable[[], KitError]) -> T | None:
+    """The next item; None at the natural end. Raises ``error`` when it does not come in time."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await anext(items)
+    except StopAsyncIteration:
+        return None
+    except TimeoutError:
+        raise error() from None

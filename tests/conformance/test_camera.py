@@ -1,0 +1,179 @@
+"""What every camera of a kit keeps, whoever made it. A new adapter joins by a line in ``CAMERAS``."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from av.video.frame import PictureType
+from PIL import Image
+
+from appliance.capture import h264
+from appliance.capture.base import AccessUnit, Camera
+from appliance.capture.clock import LessonClock
+from appliance.capture.file import FileCamera
+from appliance.capture.simulated.camera import SimulatedCamera
+from tests.appliance.capture.media import Recipe, make_video
+from tests.appliance.capture.reading import decoded, take, take_until
+
+WIDTH, HEIGHT, FPS, KEY_EVERY_S = 320, 180, 30, 0.5
+INTERVAL_US = 1_000_000 // FPS
+NEAR_US = 700_000  # how far behind the clock a picture may arrive on a loaded machine
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A camera to be held to the protocol, and what it documents that it cannot do."""
+
+    make: Callable[[Path], Camera]
+    steerable: bool = True  # takes force_key_frame and set_bitrate
+
+
+def _passing_through(folder: Path) -> Camera:
+    return FileCamera(make_video(folder / "a.mp4"), key_frame_every_s=KEY_EVERY_S)
+
+
+def _transcoded(folder: Path) -> Camera:
+    video = make_video(folder / "a.mkv", Recipe(codec="mpeg4"))
+    return FileCamera(video, width=WIDTH, height=HEIGHT, fps=FPS, key_frame_every_s=KEY_EVERY_S)
+
+
+CAMERAS = {
+    "simulated": Adapter(lambda _: SimulatedCamera(WIDTH, HEIGHT, FPS, key_frame_every_s=KEY_EVERY_S)),
+    "file, passing through": Adapter(_passing_through, steerable=False),
+    "file, transcoded": Adapter(_transcoded),
+}
+
+
+@pytest.fixture(params=CAMERAS)
+def adapter(request: pytest.FixtureRequest) -> Adapter:
+    return CAMERAS[request.param]
+
+
+@pytest.fixture
+def camera(adapter: Adapter, tmp_path: Path) -> Camera:
+    return adapter.make(tmp_path)
+
+
+async def test_the_first_unit_is_a_key_frame_with_its_parameter_sets(camera: Camera) -> None:
+    async with camera.open(LessonClock.start()) as stream:
+        (first,) = await take(stream, 1)
+    assert first.key_frame
+    assert h264.is_key_frame(first.data)
+    assert h264.has_parameter_sets(first.data)
+
+
+async def test_units_are_annex_b_constrained_baseline_without_b_frames(camera: Camera) -> None:
+    async with camera.open(LessonClock.start()) as stream:
+        units = await take(stream, 24)
+    assert all(h264.is_annex_b(unit.data) for unit in units)
+    assert all(h264.is_constrained_baseline(unit.data) for unit in units if unit.key_frame)
+    assert [unit.key_frame for unit in units] == [h264.is_key_frame(unit.data) for unit in units]
+    pictures = decoded(units)
+    assert len(pictures) == len(units)
+    assert {picture.pict_type for picture in pictures} <= {PictureType.I, PictureType.P}
+
+
+async def test_capture_times_rise_strictly_and_are_near_the_clock(camera: Camera) -> None:
+    clock = LessonClock.start()
+    async with camera.open(clock) as stream:
+        arrivals: list[tuple[int, int]] = []
+        await take_until(stream, lambda unit: _noted(arrivals, unit, clock) >= 1_000_000)
+    captured = [capture_us for capture_us, _ in arrivals]
+    assert captured == sorted(set(captured))
+    assert all(-INTERVAL_US <= now_us - capture_us <= NEAR_US for capture_us, now_us in arrivals)
+
+
+def _noted(arrivals: list[tuple[int, int]], unit: AccessUnit, clock: LessonClock) -> int:
+    arrivals.append((unit.capture_us, clock.now_us()))
+    return unit.capture_us
+
+
+async def test_pictures_come_at_their_rate(camera: Camera) -> None:
+    async with camera.open(LessonClock.start()) as stream:
+        await take(stream, 5)
+        units = await take(stream, 31)
+    per_picture = (units[-1].capture_us - units[0].capture_us) / 30
+    assert per_picture == pytest.approx(INTERVAL_US, rel=0.25)  # a loaded machine may drop some
+
+
+async def test_a_forced_key_frame_comes_within_two_pictures(adapter: Adapter, camera: Camera) -> None:
+    if not adapter.steerable:
+        pytest.skip("documented: cannot be asked for")
+    clock = LessonClock.start()
+    async with camera.open(clock) as stream:
+        await take_until(stream, lambda unit: unit.key_frame)
+        await take(stream, 3)
+        asked_us = clock.now_us()
+        stream.force_key_frame()
+        after = await take_until(stream, lambda unit: unit.capture_us > asked_us + 3 * INTERVAL_US)
+    following = [unit.key_frame for unit in after if unit.capture_us > asked_us]
+    assert any(following[:2])
+    assert sum(unit.key_frame for unit in after) == 1
+
+
+async def test_a_lower_bitrate_bites(adapter: Adapter, camera: Camera) -> None:
+    if not adapter.steerable:
+        pytest.skip("documented: cannot be set")
+    async with camera.open(LessonClock.start()) as stream:
+        before = await take(stream, 30)
+        stream.set_bitrate(200_000)
+        await take(stream, 15)
+        after = await take(stream, 30)
+    assert sum(len(unit.data) for unit in after) < 0.5 * sum(len(unit.data) for unit in before)
+
+
+async def test_key_frames_come_by_themselves(camera: Camera) -> None:
+    async with camera.open(LessonClock.start()) as stream:
+        units = await take_until(stream, lambda unit: unit.capture_us > 2_200_000)
+    keys = [unit.capture_us for unit in units if unit.key_frame]
+    assert len(keys) >= 3
+    gaps = [after - before for before, after in itertools.pairwise(keys)]
+    assert max(gaps) <= KEY_EVERY_S * 1_000_000 + 4 * INTERVAL_US
+
+
+async def test_it_opens_again_and_time_goes_on(camera: Camera) -> None:
+    clock = LessonClock.start()
+    async with camera.open(clock) as stream:
+        before = await take(stream, 3)
+    async with camera.open(clock) as stream:
+        after = await take(stream, 3)
+    assert after[0].key_frame
+    captured = [unit.capture_us for unit in before + after]
+    assert captured == sorted(set(captured))
+
+
+async def test_a_second_lesson_begins_at_its_own_zero(camera: Camera) -> None:
+    async with camera.open(LessonClock.start()) as stream:
+        await take(stream, 20)
+    async with camera.open(LessonClock.start()) as stream:
+        (first,) = await take(stream, 1)
+    assert first.capture_us < 300_000
+
+
+async def test_closing_releases_its_threads(camera: Camera) -> None:
+    before = set(threading.enumerate())
+    async with camera.open(LessonClock.start()) as stream:
+        await take(stream, 2)
+    left = {thread for thread in set(threading.enumerate()) - before if not thread.name.startswith("asyncio_")}
+    assert not left
+
+
+async def test_a_camera_that_nobody_reads_can_be_closed(camera: Camera) -> None:
+    async with camera.open(LessonClock.start()):
+        pass
+
+
+async def test_a_still_is_a_jpeg_of_full_size(camera: Camera) -> None:
+    async with camera.open(LessonClock.start()) as stream:
+        await take(stream, 1)
+        still = await stream.still()
+    with Image.open(BytesIO(still)) as image:
+        image.load()
+        assert image.format == "JPEG"
+        assert image.size == (WIDTH, HEIGHT)
