@@ -9,7 +9,7 @@ import asyncio
 import shutil
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,18 +52,9 @@ class Child:
         assert self.process is not None
         return await self.process.wait()
 
-    async def stop(self, within_s: float) -> bool:
-        """Ask it to stop, and wait; ``False`` if it had to be killed."""
-        if self.process is None or self.process.returncode is not None:
-            return True
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            await asyncio.wait_for(self.process.wait(), within_s)
-        except TimeoutError:
-            self.process.kill()
-            await self.process.wait()
-            return False
-        return True
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self.process is not None and self.process.returncode is None
 
     def last_line(self) -> str:
         """What it said last: for a failed start, the one line that names the remedy."""
@@ -89,6 +80,26 @@ class Child:
                 f"the {self.name} did not {what} within {within_s:.0f} s: {self.last_line()}  (all of it: {self.log})"
             )
             raise ChildFailed(late) from None
+
+
+async def stop_all(children: Sequence[Child], head_start_s: float, within_s: float) -> list[Child]:
+    """Ask the children to stop, in order, each with a head start on the next; kill and return those that are late."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    asked: list[asyncio.Task[int]] = []
+    for child in children:
+        if child.running():
+            assert child.process is not None
+            child.process.send_signal(signal.SIGTERM)
+            asked.append(asyncio.create_task(child.ended(), name=f"end of {child.name}"))
+            await asyncio.wait(asked[-1:], timeout=head_start_s)
+    if asked:
+        await asyncio.wait(asked, timeout=deadline - asyncio.get_running_loop().time())
+    late = [child for child in children if child.running()]
+    for child in late:
+        assert child.process is not None
+        child.process.kill()
+    await asyncio.gather(*asked)
+    return late
 
 
 async def output_of(arguments: tuple[str, ...], within_s: float) -> str:

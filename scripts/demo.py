@@ -25,7 +25,7 @@ import msgspec
 
 from appliance import settings as kit_settings
 from relay import settings as relay_settings
-from scripts.children import Child, ChildFailed, output_of
+from scripts.children import Child, ChildFailed, output_of, stop_all
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHOOL, ROOM, CLASS = "Школа № 7", "12", "7Б"
@@ -33,9 +33,9 @@ SCHOOL, ROOM, CLASS = "Школа № 7", "12", "7Б"
 START_S = 20.0  # a cold interpreter and an empty database on a slow laptop
 COMMAND_S = 20.0
 ANSWER_S = 1.0
-# Ctrl-C is to take less than 5 s in all: the kit first, so that it ends its lesson while the relay still listens.
-STOP_KIT_S = 3.2
-STOP_RELAY_S = 1.5
+# Ctrl-C is to take less than 5 s in all: the kit goes first, so that it ends its lesson while the relay still listens.
+STOP_S = 4.6
+KIT_STOPS_FIRST_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,54 +112,58 @@ async def running_demo(options: Options) -> AsyncIterator[Demo]:
         _has_sound(options.camera)  # refused now rather than when half of it runs
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S)))
-        school = options.state / "school.json"
-        if not school.exists():  # a first start that was cut short is begun anew
+        made = options.state / "school-is-made"
+        if not made.exists():  # a first start that was cut short is begun anew
             for half in ("relay", "kit"):
                 shutil.rmtree(options.state / half, ignore_errors=True)
         options.state.mkdir(parents=True, exist_ok=True)
-        relay = await _start_relay(options, http, stack)
-        made = json.loads(school.read_text()) if school.exists() else await _make_school(options)
-        kit = await _start_kit(options, made.pop("enrol_code", ""), http, stack)
-        school.write_text(json.dumps(made))
-        yield Demo(options.panel_url, options.relay_url + made["class_path"], (relay, kit))
+        children: list[Child] = []
+        stack.push_async_callback(_stop, children)
+        await _start_relay(options, http, children)
+        enrol_code = "" if made.exists() else await _make_school(options)
+        class_path = await _start_kit(options, enrol_code, http, children)
+        made.touch()
+        yield Demo(options.panel_url, options.relay_url + class_path, tuple(children))
 
 
-async def _start_relay(options: Options, http: aiohttp.ClientSession, stack: AsyncExitStack) -> Child:
+async def _start_relay(options: Options, http: aiohttp.ClientSession, children: list[Child]) -> None:
     config = options.state / "relay.toml"
     config.write_text(as_toml(relay_config(options)))
     relay = Child("relay", ("relay", "serve", "--config", str(config)), options.state / "relay.log")
-    stack.push_async_callback(_stop, relay, STOP_RELAY_S)
+    children.append(relay)
     await relay.start()
 
     async def serves() -> bool:
         return await _get(http, f"{options.relay_url}/readyz") is not None
 
     await relay.until(serves, START_S, "get ready")
-    return relay
 
 
-async def _start_kit(options: Options, enrol_code: str, http: aiohttp.ClientSession, stack: AsyncExitStack) -> Child:
+async def _start_kit(options: Options, enrol_code: str, http: aiohttp.ClientSession, children: list[Child]) -> str:
+    """Start the kit and wait until it is connected; the path of its class's page, as the relay just told it."""
     config = options.state / "kit.toml"
+    config.touch(mode=0o600)  # an enrol code is in it, until it is used
     config.write_text(as_toml(kit_config(options, enrol_code)))
-    config.chmod(0o600)  # an enrol code is in it, until it is used
     kit = Child("kit", ("appliance", "run", "--config", str(config)), options.state / "kit.log")
-    stack.push_async_callback(_stop, kit, STOP_KIT_S)
+    children.append(kit)
     await kit.start()
+    link: dict[str, Any] = {}
 
     async def connected() -> bool:
         status = await _get(http, f"{options.panel_url}status")
-        return status is not None and json.loads(status)["link"]["control"] == "up"
+        link.update(json.loads(status)["link"] if status is not None else {})
+        return bool(link.get("control") == "up" and link["class_path"])
 
     await kit.until(connected, START_S, "reach the relay")
-    return kit
+    return str(link["class_path"])
 
 
-async def _make_school(options: Options) -> dict[str, Any]:
-    """A school with one room and one class: ``class_path`` and the kit's ``enrol_code``."""
+async def _make_school(options: Options) -> str:
+    """Make a school with one room and one class; the code with which its kit enrols."""
     await _relay_command(options, "school", "add", SCHOOL)
-    made = await _relay_command(options, "class", "add", CLASS)
+    await _relay_command(options, "class", "add", CLASS)
     code = await _relay_command(options, "kit", "enrol-code", "--room", ROOM, "--class", CLASS)
-    return {"class_path": made["class_path"], "enrol_code": code["code"]}
+    return str(code["code"])
 
 
 async def _relay_command(options: Options, *arguments: str) -> dict[str, Any]:
@@ -168,9 +172,10 @@ async def _relay_command(options: Options, *arguments: str) -> dict[str, Any]:
     return found
 
 
-async def _stop(child: Child, within_s: float) -> None:
-    if not await child.stop(within_s):
-        print(f"demo: the {child.name} did not stop within {within_s} s and was killed", file=sys.stderr)
+async def _stop(started: list[Child]) -> None:
+    """Stop the children, the last one first."""
+    for child in await stop_all(started[::-1], KIT_STOPS_FIRST_S, STOP_S):
+        print(f"demo: the {child.name} did not stop within {STOP_S} s and was killed", file=sys.stderr)
 
 
 async def _first_end(children: tuple[Child, ...]) -> None:
