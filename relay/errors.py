@@ -49,3 +49,73 @@ class SessionUnknown(RelayError):
 
     key = "session_unknown"
     status = 404
+
+
+class LessonOver(RelayError):
+    """The lesson was ended by the school; its kit has not heard of it yet."""
+
+    key = "lesson_over"
+    status = 409
+
+
+class CodeRefused(RelayError):
+    """An enrol code that is unknown, used or expired: one answer for all three, which tells a guesser nothing."""
+
+    key = "code_refused"
+    status = 403
+
+
+class TooManyTries(RelayError):
+    """Guessing is slowed down. ``retry_after_s`` goes into Retry-After."""
+
+    key = "too_many_tries"
+    status = 429
+
+    def __init__(self, reason: str, retry_after_s: float) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class NotAuthorised(RelayError):
+    """No bearer, or one that does not hold; the text is fit for ``WWW-Authenticate``."""
+
+    key = "not_authorised"
+    status = 401
+
+
+class BadRequest(RelayError):
+    """A request that cannot be read."""
+
+    key = "bad_request"
+    status = 400
+
+
+class StoreUnavailable(RelayError):
+    """The database is locked, full or gone; what is already live goes on."""
+
+    key = "store_unavailable"
+    status = 503
+
+
+class StillRefused(RelayError):
+    """A board still that is no JPEG, or one too many."""
+
+    key = "still_refused"
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class NoSuch(RelayError):
+    """Something named on the command line is not there; the text says what there is."""
+
+    key = "no_such"
+    status = 404
+
+
+class AlreadyThere(RelayError):
+    """Something of this name is there already."""
+
+    key = "already_there"
+    status = 409
