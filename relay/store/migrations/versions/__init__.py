@@ -1,0 +1,1 @@
+"""Alembic's migrations, run by ``relay/store/database.py`` at start."""
