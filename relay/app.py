@@ -1,0 +1,183 @@
+"""The composition root: settings in, a running relay out. The only place that names the engine and the store.
+
+Everything is acquired on one exit stack and released in the reverse order. Not here: the command line (``cli.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from aiohttp import web
+
+from relay.classroom.live import Moment
+from relay.classroom.rate import GuessLimit
+from relay.classroom.registry import TICK_S, LiveRegistry
+from relay.engines.base import Engine
+from relay.engines.embedded import EmbeddedEngine
+from relay.errors import RelayError, StoreUnavailable
+from relay.settings import RelaySettings
+from relay.store.database import Database, opened_database
+from relay.store.enrolment import Enrolment, forget_used_codes
+from relay.store.lesson_log import LessonLog, open_lessons
+from relay.store.register import RegisterReader, ensure_relay_id
+from relay.store.stills import StillFolder
+from relay.web.access_log import AccessLog
+from relay.web.app import build_app
+from relay.web.context import Relay
+from relay.web.metrics import Metrics
+
+STOP_WEB_S = 1.5  # requests that run, then connections; with the log's flush (1.5 s) and the engine's end under 5 s
+STOP_ENGINE_S = 1.0
+HOUSEKEEPING_S = 6 * 3600
+CODES_KEPT_MS = 7 * 86_400_000  # an expired code still tells "expired" apart in the database for whoever asks why
+
+_log = logging.getLogger(__name__)
+
+
+class CannotServe(RelayError):
+    """The relay cannot start; the text names the port or folder, and the remedy."""
+
+    key = "cannot_serve"
+
+
+def moment() -> Moment:
+    """Now."""
+    return Moment(time.monotonic(), time.time_ns() // 1_000_000)
+
+
+@asynccontextmanager
+async def running(settings: RelaySettings) -> AsyncIterator[asyncio.TaskGroup]:
+    """A relay that serves as long as the context is open. Raises ``CannotServe``, ``StoreUnavailable``."""
+    async with AsyncExitStack() as stack:
+        metrics = Metrics()
+        database, registers = await _open_store(settings, metrics, stack)
+        log = LessonLog(database, metrics)
+        stack.push_async_callback(log.flush_now)
+        engine = await _start_engine(settings, metrics, stack)
+        live = LiveRegistry(engine, log, moment)
+        stack.callback(engine.subscribe(live.media_changed))
+        stills = StillFolder(Path(settings.relay.state_dir) / "stills")
+        live.restore(await registers.current(), await open_lessons(database), stills.of_lesson)
+        metrics.gauge("lessons_running", "Lessons that are not over", lambda: len(live.running_lessons()))
+        metrics.gauge("lessons_unwritten", "Lessons that wait for the database", lambda: log.waiting)
+        relay = Relay(
+            registers=registers,
+            enrolling=Enrolment(database),
+            stills=stills,
+            engine=engine,
+            live=live,
+            metrics=metrics,
+            clock=moment,
+            guesses=GuessLimit(),
+        )
+        tasks = await stack.enter_async_context(_vital_tasks(registers, log, live, database, stills))
+        await _serve_web(settings, relay, stack)
+        yield tasks
+
+
+@asynccontextmanager
+async def _vital_tasks(
+    registers: RegisterReader, log: LessonLog, live: LiveRegistry, database: Database, stills: StillFolder
+) -> AsyncIterator[asyncio.TaskGroup]:
+    """The relay's own tasks. One that fails takes the relay with it, and systemd starts it anew."""
+    async with asyncio.TaskGroup() as tasks:
+        started = [
+            tasks.create_task(log.run(), name="lesson log"),
+            tasks.create_task(_tick_all(registers, live), name="tick"),
+            tasks.create_task(_keep_house(database, stills), name="housekeeping"),
+        ]
+        try:
+            yield tasks
+        finally:
+            for task in started:
+                task.cancel()
+
+
+async def _tick_all(registers: RegisterReader, live: LiveRegistry) -> None:
+    """Once a second: let time pass, and notice what the command line did."""
+    while True:
+        live.note_register(await registers.current())
+        live.tick()
+        await asyncio.sleep(TICK_S)
+
+
+async def _keep_house(database: Database, stills: StillFolder) -> None:
+    """Now and then: forget what is not to be kept."""
+    while True:
+        try:
+            await forget_used_codes(database, moment().unix_ms - CODES_KEPT_MS)
+            forgotten = await asyncio.to_thread(stills.forget_old)
+        except (StoreUnavailable, OSError) as error:
+            _log.error("housekeeping has to wait: %s", error)
+        else:
+            _log.debug("housekeeping is done; the stills of %d lesson(s) were removed", forgotten)
+        await asyncio.sleep(HOUSEKEEPING_S)
+
+
+async def _open_store(
+    settings: RelaySettings, metrics: Metrics, stack: AsyncExitStack
+) -> tuple[Database, RegisterReader]:
+    database = await stack.enter_async_context(opened_database(settings.store.database, Path(settings.relay.state_dir)))
+    await ensure_relay_id(database)
+    registers = RegisterReader(database, metrics)
+    stack.push_async_callback(registers.close)
+    await registers.open()
+    return database, registers
+
+
+async def _start_engine(settings: RelaySettings, metrics: Metrics, stack: AsyncExitStack) -> Engine:
+    media = settings.media
+    engine = EmbeddedEngine(port=media.port, advertise=media.advertise, max_sessions=media.max_sessions)
+    stack.push_async_callback(_close_engine, engine)
+    try:
+        await engine.start()
+    except OSError as error:
+        raise CannotServe(_port_trouble("media.port", "UDP", media.port, error)) from error
+    metrics.engine(engine.figures)
+    return engine
+
+
+async def _serve_web(settings: RelaySettings, relay: Relay, stack: AsyncExitStack) -> None:
+    runner = web.AppRunner(
+        build_app(relay),
+        access_log_class=AccessLog,
+        handle_signals=False,
+        shutdown_timeout=STOP_WEB_S,
+        lingering_time=0.5,  # what a refused body still sends is not waited for
+    )
+    stack.push_async_callback(runner.cleanup)  # before setup: a half done one has to be undone, too
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.web.host, settings.web.port).start()
+    except OSError as error:
+        raise CannotServe(_port_trouble("web.port", "TCP", settings.web.port, error)) from error
+    _log.info("serving %s on %s:%d, media on UDP %d", *_addresses(settings))
+
+
+def _addresses(settings: RelaySettings) -> tuple[str, str, int, int]:
+    return settings.web.public_url, settings.web.host, settings.web.port, settings.media.port
+
+
+def _port_trouble(key: str, protocol: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"{key}: {protocol} port {port} is in use; stop the other program, or choose another {key}"
+    if error.errno == errno.EACCES:
+        return f"{key}: {protocol} port {port} needs more rights; choose {key} above 1023"
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"{key}: this machine has no such address to listen on ({error.strerror}); see web.host"
+    return f"{key}: {protocol} port {port} cannot be opened: {error.strerror or error}"
+
+
+async def _close_engine(engine: Engine) -> None:
+    try:
+        async with asyncio.timeout(STOP_ENGINE_S):
+            await engine.close()
+    except TimeoutError:
+        _log.error("the engine did not end within %.1f s", STOP_ENGINE_S)

@@ -1,0 +1,94 @@
+"""``parta-relay``: the command that runs a relay, and with which a school's IT person fills it.
+
+Every command works beside a running relay, which notices within a second or two. Whatever a person can put right
+(configuration, names, ports) ends in one line on stderr and exit code 2; a traceback is a bug.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from config.strict_toml import ConfigurationError
+from relay.errors import RelayError
+from relay.options import parser
+from relay.settings import RelaySettings, load_settings
+
+STOP_AT_MOST_S = 5  # systemd and `make run` wait so long; app.py's stages add up to less
+OK, CANNOT = 0, 2
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+QUIET = ("aiohttp.server", "aioice", "aiosqlite", "alembic", "asyncio")  # their warnings are ours too
+PRIVATE = 0o077  # the database holds class links: it is nobody else's to read
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    options = parser(software_version()).parse_args(arguments)
+    os.umask(PRIVATE)
+    try:
+        settings = load_settings(options.config)
+        if options.command == "check":
+            print(f"{options.config}: good")
+            return OK
+        if options.command == "serve":
+            return _serve(settings)
+        return asyncio.run(_ask_office(settings, options))
+    except (ConfigurationError, RelayError) as error:
+        print(f"parta-relay: {error}", file=sys.stderr)
+        return CANNOT
+    except KeyboardInterrupt:
+        return 130  # what a shell expects of a command that was interrupted
+
+
+def software_version() -> str:
+    """This build's version."""
+    try:
+        return version("parta")
+    except PackageNotFoundError:
+        return "0+source"  # run from a checkout that was never installed
+
+
+def _serve(settings: RelaySettings) -> int:
+    logging.basicConfig(stream=sys.stderr, format=LOG_FORMAT, level=settings.relay.log_level.upper())
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    asyncio.run(_serve_until_told(settings))
+    return OK
+
+
+async def _serve_until_told(settings: RelaySettings) -> None:
+    from relay.app import running  # the engine's libraries, which no other command needs
+
+    stop = asyncio.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(sign, _told, stop)
+    async with running(settings):
+        await stop.wait()
+
+
+def _told(stop: asyncio.Event) -> None:
+    if not stop.is_set():
+        signal.alarm(STOP_AT_MOST_S)  # nothing may keep the relay from stopping: the kernel ends it then
+        stop.set()
+
+
+async def _ask_office(settings: RelaySettings, options: argparse.Namespace) -> int:
+    from relay.commands import COMMANDS, Desk
+    from relay.store.database import opened_database
+    from relay.store.office import Office
+    from relay.store.register import ensure_relay_id
+
+    async with opened_database(settings.store.database, Path(settings.relay.state_dir)) as database:
+        await ensure_relay_id(database)
+        desk = Desk(Office(database), database, settings.web.public_url.rstrip("/"))
+        told = await COMMANDS[f"{options.command} {options.action}"](desk, options)
+    print(json.dumps(told.data, ensure_ascii=False) if options.json else told.text)
+    return OK

@@ -1,0 +1,58 @@
+"""The application: which route does what. Built by ``relay/app.py``, and by tests with parts of their own."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from relay.web import control, enrol, events, health, pages, sessions, static, stills, whep, whip
+from relay.web.answers import add_headers, answer_refusals
+from relay.web.auth import AUTH, Authenticator
+from relay.web.context import RELAY, Relay
+
+
+def build_app(relay: Relay) -> web.Application:
+    """An application that serves ``relay``. Its streams and connections end when it is shut down."""
+    app = web.Application(middlewares=[answer_refusals])
+    app[RELAY] = relay
+    app[AUTH] = Authenticator(lambda: relay.clock().unix_ms / 1000)
+    app[whip.SESSIONS] = whip.PublisherSessions()
+    app[control.CONNECTIONS] = control.KitConnections()
+    app[events.STREAMS] = events.EventStreams()
+    app[pages.TEMPLATES] = pages.templates()
+    app[static.STATIC] = static.read_files()
+    app.on_response_prepare.append(add_headers)
+    app.on_shutdown.append(_end_streams)
+    app.add_routes(_routes())
+    return app
+
+
+def _routes() -> list[web.RouteDef]:
+    return [
+        web.post("/api/enrol", enrol.enrol),
+        web.put("/api/lessons/{lesson}/stills/{capture_us}", stills.put_still),
+        web.get("/control", control.control, allow_head=False),
+        web.post("/whip", whip.publish),
+        web.options("/whip", sessions.endpoint_options),
+        web.get("/whip/{session}", whip.look),
+        web.patch("/whip/{session}", whip.patch),
+        web.delete("/whip/{session}", whip.end),
+        web.options("/whip/{session}", sessions.session_options),
+        web.post("/whep/{link}", whep.watch),
+        web.options("/whep/{link}", sessions.endpoint_options),
+        web.get("/whep/{link}/{session}", whep.look),
+        web.patch("/whep/{link}/{session}", whep.patch),
+        web.delete("/whep/{link}/{session}", whep.end),
+        web.options("/whep/{link}/{session}", sessions.session_options),
+        web.get("/c/{link}", pages.class_page),
+        web.get("/c/{link}/events", events.events, allow_head=False),
+        web.get("/c/{link}/stills/{lesson}/{capture_us}.jpg", stills.get_still),
+        web.get("/static/{path:.+}", static.static_file),
+        web.get("/healthz", health.healthz),
+        web.get("/readyz", health.readyz),
+        web.get("/metrics", health.metrics),
+    ]
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[events.STREAMS].close_all()
+    app[control.CONNECTIONS].close_all()
