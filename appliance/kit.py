@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from appliance.board_stills import BoardStills
 from appliance.capture.base import AccessUnit, Camera, Microphone, OpusFrame
 from appliance.crew import RunningLesson
 from appliance.director import Director
-from appliance.errors import KitError, RelayRefused, RelayUnreachable
+from appliance.errors import KitError, RelayRefused
 from appliance.hw.base import Edge, LinkFace, NoBuzzer, Panel
 from appliance.hw.none import NoPanel
 from appliance.identity import Authoriser, Credentials, Identity
@@ -28,7 +29,7 @@ from appliance.stream.control import ControlChannel
 from appliance.stream.enrol import enrol
 from appliance.stream.publisher import Publisher
 from appliance.stream.stills import StillUploader
-from appliance.supervise import Backoff, deadline
+from appliance.supervise import Backoff, deadline, keep_running
 from wire.messages import Command, Delivery, KitStatus, Welcome
 
 log = logging.getLogger(__name__)
@@ -186,26 +187,24 @@ class RelayLink:
         if not code:
             log.warning("this kit is not enrolled; put a code of `parta-relay kit enrol-code` into relay.enrol_code")
             await asyncio.Event().wait()
-        backoff, told = Backoff(*ENROL_AGAIN_S), ""
-        while True:
-            try:
-                return await self._enrol(http, code)
-            except (RelayRefused, RelayUnreachable) as error:
-                if known is not None and isinstance(error, RelayRefused):
-                    return known  # the relay's address has changed, and the code is the one that was used back then
-                if str(error) != told:
-                    log.warning("not enrolled yet: %s", error)
-                told = str(error)
-                await asyncio.sleep(backoff.next_s())
+        await keep_running("enrolment", partial(self._enrol, http, code), Backoff(*ENROL_AGAIN_S))
+        if self._credentials is None:
+            raise RuntimeError("enrolment ended without credentials")
+        return self._credentials
 
-    async def _enrol(self, http: aiohttp.ClientSession, code: str) -> Credentials:
-        credentials = await enrol(http, self._settings.url, code, self._identity, software=self._software)
-        log.info("enrolled as kit %s", credentials.kit_id)
+    async def _enrol(self, http: aiohttp.ClientSession, code: str) -> None:
         try:
-            await asyncio.to_thread(credentials.save, self._state_dir)
+            found = await enrol(http, self._settings.url, code, self._identity, software=self._software)
+        except RelayRefused:
+            if self._credentials is None:
+                raise
+            return  # the relay's address has changed, and the code is the one that was used back then
+        self._credentials = found
+        log.info("enrolled as kit %s", found.kit_id)
+        try:
+            await asyncio.to_thread(found.save, self._state_dir)
         except KitError as error:
             log.error("%s; the code is used up, and this kit is a stranger after its next start", error)  # noqa: TRY400
-        return credentials
 
 
 class Kit:

@@ -1,6 +1,6 @@
 """Keeping things running: sources only run and raise, and one supervisor here retries them.
 
-Used by ``kit.py``, ``director.py`` and whatever loses its peer. Not here: tasks whose end is fatal; those live in the
+Used by ``kit.py`` and whatever loses its peer. Not here: tasks whose end is fatal; those live in the
 kit's one ``TaskGroup``, which the service manager restarts.
 """
 
@@ -46,22 +46,25 @@ class Backoff:
 
 
 async def keep_running(name: str, run: Callable[[], Awaitable[None]], backoff: Backoff) -> None:
-    """Run ``run`` for ever: when it raises what the outside world does, or returns, wait and run it again.
+    """Run ``run`` until it returns, which is a natural end; when it raises what the outside world does, wait and retry.
 
-    Logs one line for each end. Cancel it to stop. Other exceptions pass through: they are bugs, and fatal.
+    Logs one line for each new reason. Cancel it to stop. Other exceptions pass through: they are bugs, and fatal.
     """
     loop = asyncio.get_running_loop()
+    told = ""
     while True:
         began_s = loop.time()
-        why = "it ended"
         try:
             await run()
         except RETRIED as error:
             why = str(error) or type(error).__name__
+        else:
+            return
         if loop.time() - began_s >= backoff.settled_s:
             backoff.reset()
         wait_s = backoff.next_s()
-        log.warning("%s: %s; again in %.1f s", name, why, wait_s)
+        log.log(logging.DEBUG if why == told else logging.WARNING, "%s: %s; again in %.1f s", name, why, wait_s)
+        told = why
         await asyncio.sleep(wait_s)
 
 

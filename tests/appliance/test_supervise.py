@@ -40,41 +40,44 @@ def test_a_thousand_attempts_do_not_overflow() -> None:
 
 
 class _Source:
-    """Ends in each of the given ways, then stays up until it is cancelled."""
+    """Ends in each of the given ways, then returns."""
 
-    def __init__(self, *ends: Exception | None) -> None:
+    def __init__(self, *ends: Exception) -> None:
         self.ends = list(ends)
         self.runs = 0
-        self.up = asyncio.Event()
 
     async def run(self) -> None:
         self.runs += 1
-        if not self.ends:
-            self.up.set()
-            await asyncio.Event().wait()
-        end = self.ends.pop(0)
-        if end is not None:
-            raise end
+        if self.ends:
+            raise self.ends.pop(0)
 
 
-async def test_a_source_that_fails_or_ends_is_run_again_and_each_end_is_one_line(
+async def test_a_source_that_fails_is_run_again_until_it_ends_by_itself_and_each_new_reason_is_one_line(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    source = _Source(CameraUnavailable("the camera is unplugged"), None, TimeoutError(), OSError("no such device"))
-    with caplog.at_level(logging.WARNING):
-        task = asyncio.create_task(keep_running("camera", source.run, Backoff(0.001, 0.001)))
-        await asyncio.wait_for(source.up.wait(), 5)
+    unplugged = CameraUnavailable("the camera is unplugged")
+    source = _Source(unplugged, unplugged, TimeoutError(), OSError("no such device"))
+    with caplog.at_level(logging.INFO):
+        await asyncio.wait_for(keep_running("camera", source.run, Backoff(0.001, 0.001)), 5)
+    assert source.runs == 5
+    said = [record.getMessage().rpartition(";")[0] for record in caplog.records]
+    assert said == ["camera: the camera is unplugged", "camera: TimeoutError", "camera: no such device"]
+
+
+async def test_cancelling_stops_it_in_a_run_and_in_a_wait() -> None:
+    for source in (_Source(OSError("gone")), _Source()):
+        started = asyncio.Event()
+
+        async def run(source: _Source = source, started: asyncio.Event = started) -> None:
+            started.set()
+            await source.run()
+            await asyncio.Event().wait()
+
+        task = asyncio.create_task(keep_running("camera", run, Backoff(60, 60)))
+        await asyncio.wait_for(started.wait(), 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert source.runs == 5
-    said = [record.getMessage().rpartition(";")[0] for record in caplog.records]
-    assert said == [
-        "camera: the camera is unplugged",
-        "camera: it ended",
-        "camera: TimeoutError",
-        "camera: no such device",
-    ]
 
 
 async def test_a_bug_is_not_retried() -> None:
@@ -87,10 +90,7 @@ async def test_a_bug_is_not_retried() -> None:
 async def test_a_run_that_lasted_forgets_the_failures_before_it() -> None:
     backoff = Backoff(0.001, 64, settled_s=0, draw=_most)  # every run counts as one that lasted
     source = _Source(*[OSError("gone")] * 12)
-    task = asyncio.create_task(keep_running("camera", source.run, backoff))
-    await asyncio.wait_for(source.up.wait(), 5)  # twelve doublings would have taken 4 s and more
-    task.cancel()
-    await asyncio.wait([task])
+    await asyncio.wait_for(keep_running("camera", source.run, backoff), 4)  # twelve doublings take longer than that
     assert backoff.next_s() == 0.002
 
 
