@@ -60,7 +60,9 @@ def _picture_stream(container: OutputContainer, recipe: Recipe) -> av.VideoStrea
     stream.codec_context.max_b_frames = recipe.b_frames
     stream.bit_rate = 3_000_000
     if recipe.codec == "libx264":
-        stream.options = {"preset": "ultrafast", "profile": recipe.profile, "x264-params": "scenecut=0"}
+        # "ultrafast" has nothing that is not constrained baseline, whatever the profile
+        preset = "ultrafast" if recipe.profile == "baseline" else "veryfast"
+        stream.options = {"preset": preset, "profile": recipe.profile, "x264-params": "scenecut=0"}
         if not recipe.b_frames:
             stream.options = {**stream.options, "tune": "zerolatency"}
     return stream
