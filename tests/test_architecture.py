@@ -9,6 +9,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -86,8 +87,13 @@ def within(module: str, package: str) -> bool:
     return module == package or module.startswith(f"{package}.")
 
 
-def imports_of(module: str, source: str, *, is_package: bool = False) -> Iterator[Import]:
+@cache
+def imports_of(module: str, source: str, *, is_package: bool = False) -> tuple[Import, ...]:
     """Every import in a module, inside functions and ``TYPE_CHECKING`` too; relative ones resolved."""
+    return tuple(_imports_of(module, source, is_package=is_package))
+
+
+def _imports_of(module: str, source: str, *, is_package: bool) -> Iterator[Import]:
     stack: list[tuple[ast.AST, bool]] = [(ast.parse(source), False)]
     while stack:
         node, deferred = stack.pop()
