@@ -1,4 +1,7 @@
-"""The relay's control side, scripted by a test: enrolment, control channel, stills. No media: ``/whip`` is full."""
+"""The relay's control side, scripted by a test: enrolment, control channel, stills.
+
+Media is another server's: ``/whip`` redirects to ``media_url`` (RFC 9725 §4.4.5), or is full without one.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ class ControlRelay:
     stills: dict[str, bytes] = field(default_factory=dict)
     codes: list[str] = field(default_factory=list)
     hellos: list[Hello] = field(default_factory=list)
+    media_url: str = ""
     _sockets: list[web.WebSocketResponse] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -67,7 +71,7 @@ class ControlRelay:
         app.router.add_post("/api/enrol", self._enrol)
         app.router.add_get("/control", self._control)
         app.router.add_put("/api/lessons/{lesson}/stills/{capture_us}", self._still)
-        app.router.add_post("/whip", self._full)
+        app.router.add_post("/whip", self._whip)
         return app
 
     async def _enrol(self, request: web.Request) -> web.Response:
@@ -101,7 +105,9 @@ class ControlRelay:
         self._changed.set()
         return web.Response(status=201)
 
-    async def _full(self, _request: web.Request) -> web.Response:
+    async def _whip(self, _request: web.Request) -> web.Response:
+        if self.media_url:
+            return web.Response(status=307, headers={"Location": self.media_url})
         return web.Response(status=503, text="full", headers={"Retry-After": "60"})
 
 

@@ -22,6 +22,7 @@ from appliance.hw.simulated.server import STOP_CONNECTIONS_S
 from appliance.kit import STOP_LESSON_S, STOP_LINK_S, STOP_STATE_S, Kit
 from appliance.settings import CameraSection, KitSection, KitSettings, PanelSection, RelaySection
 from tests.appliance.control_relay import CODE, ControlRelay, control_relay
+from tests.appliance.stream.whip_server import whip_server
 from tests.running import RunningKit, free_port
 
 WITHIN_S = 15
@@ -205,6 +206,31 @@ async def test_the_curtain_closes_the_devices_and_the_relay_hears_of_it(
         await kit.tap("curtain")
         await scripted.until(lambda seen: seen.statuses[-1].state == "starting")
         assert await scripted.lesson_id() == lesson
+
+
+async def test_picture_and_voice_reach_the_relay_from_the_press_to_the_curtain_and_again(
+    tmp_path: Path, relay: tuple[ControlRelay, int]
+) -> None:
+    scripted, port = relay
+    async with whip_server() as media, running_kit(tmp_path, port) as kit:
+        scripted.media_url = media.url
+        await kit.until(control="up")
+        await kit.tap("start")
+        session = await media.session(1)
+        await session.until(lambda: session.packets("video") and session.packets("audio"), WITHIN_S)
+        await kit.until(publisher="up")
+        await kit.tap("curtain")
+        await kit.until(state="curtain")
+        await kit.tap("curtain")
+        closed = len(session.packets("video"))
+        await session.until(lambda: len(session.packets("video")) > closed + 5, WITHIN_S)
+        assert len(media.sessions) == 1  # the curtain costs no renegotiation
+        await scripted.end_lesson()
+        await kit.until(state="idle")
+        await kit.tap("start")
+        second = await media.session(2)
+        await second.until(lambda: second.packets("video"), WITHIN_S)
+        assert media.deleted == ["1"]
 
 
 async def test_the_relay_can_end_a_lesson(tmp_path: Path, relay: tuple[ControlRelay, int]) -> None:
