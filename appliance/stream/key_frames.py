@@ -15,26 +15,30 @@ DEBOUNCE_S = 0.3
 class KeyFrameRequests:
     """Calls ``wanted`` at once for the first request, then at most once each ``debounce_s``.
 
-    A request that comes too early is remembered, and forgotten if a key frame leaves meanwhile: it has its answer.
+    A request that comes too early is remembered, and forgotten if a key frame leaves meanwhile: it has its answer. So
+    does one that comes while that key frame is still on its way: who asked cannot have seen it.
     """
 
     def __init__(self, wanted: Callable[[], None], *, debounce_s: float = DEBOUNCE_S) -> None:
         self._wanted = wanted
         self._debounce_s = debounce_s
         self._again: asyncio.TimerHandle | None = None
-        self._quiet_until_s = -float("inf")
+        self._quiet_until_s = self._answered_until_s = -float("inf")
 
     def request(self) -> None:
         """Somebody lost the picture."""
         loop = asyncio.get_running_loop()
+        if loop.time() < self._answered_until_s:
+            return
         if loop.time() >= self._quiet_until_s:
             self._ask()
         elif self._again is None:
             self._again = loop.call_at(self._quiet_until_s, self._ask)
 
-    def key_frame_left(self) -> None:
-        """A key frame is on its way: whoever asked before has what they need."""
+    def key_frame_left(self, in_flight_s: float) -> None:
+        """A key frame is on its way, and an answer to it cannot come earlier than ``in_flight_s`` from now."""
         self.close()
+        self._answered_until_s = asyncio.get_running_loop().time() + in_flight_s
 
     def close(self) -> None:
         """Forget what is pending."""

@@ -16,7 +16,7 @@ import logging
 import struct
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -78,7 +78,8 @@ class Peer:
         dtls._send_rtp = dispatch
         _listen(dtls, received)
         self._filter_datagrams()
-        _gather_first(self._connection, source_addresses)
+        gather_first(self._connection, source_addresses)
+        stay_closed(self._connection)
 
     @property
     def state(self) -> str:
@@ -92,7 +93,13 @@ class Peer:
 
     async def offer(self) -> str:
         """The SDP to POST: all candidates are in it."""
-        await self._pc.setLocalDescription()
+        # Cancelled while gathering, aioice would forget the sockets that it has opened; it takes milliseconds.
+        gathering = asyncio.create_task(self._pc.setLocalDescription(), name="gathering")
+        try:
+            await asyncio.shield(gathering)
+        except asyncio.CancelledError:
+            await gathering
+            raise
         self._guard_sockets()
         return whip_offer(self.local_sdp)
 
@@ -129,18 +136,15 @@ class Peer:
         pair.protocol.send_stun(request, pair.remote_addr)
 
     async def close(self, within_s: float) -> None:
-        """Say goodbye (RTCP BYE, DTLS close_notify) and free every task and socket.
+        """Say goodbye (RTCP BYE, DTLS close_notify) and free every task and socket, in twice ``within_s`` at most.
 
-        aiortc's own close can wait for ever once a step of it has failed.
+        Once a step of aiortc's own close has failed, it skips the rest, and whoever closes next waits for ever.
         """
-        try:
-            async with asyncio.timeout(within_s):
-                await self._pc.close()
-        except TimeoutError:
-            log.warning("closing the media connection took over %g s; closing its sockets", within_s)
-        finally:
-            for protocol in list(self._connection._protocols):
-                protocol.transport.abort()
+        await _bounded(self._pc.close(), "closing the media connection", within_s)
+        if not self._connection._closed:
+            await _bounded(self._connection.close(), "closing its sockets", within_s)
+        for protocol in list(self._connection._protocols):
+            protocol.transport.abort()
 
     def _filter_datagrams(self) -> None:
         """An empty datagram, or one over 1,500 bytes, from anybody raises inside the DTLS loop and ends the session."""
@@ -212,6 +216,20 @@ class _Probe:
             self._answered(asyncio.get_running_loop().time() - self._sent_s)
 
 
+async def _bounded(closing: Coroutine[Any, Any, None], what: str, within_s: float) -> None:
+    """Give a step of the close its time; what goes wrong with it is logged, because the next step must follow."""
+    task = asyncio.create_task(closing, name=what)
+    try:
+        await asyncio.wait({task}, timeout=within_s)
+    finally:
+        task.cancel()
+    (failure,) = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(failure, asyncio.CancelledError):
+        log.warning("%s took over %g s and is given up", what, within_s)
+    elif failure is not None:
+        log.warning("%s failed: %s", what, failure, exc_info=failure)
+
+
 def _open(voice: _Track, picture: _Track) -> tuple[RTCPeerConnection, RTCRtpTransceiver, RTCRtpTransceiver]:
     """A peer connection that will offer to send Opus and H.264 constrained baseline, on one transport."""
     from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, rtcrtpsender
@@ -246,7 +264,7 @@ def _listen(dtls: Any, received: Callable[[bytes], None]) -> None:
     dtls._handle_rtcp_data = handle_rtcp_data
 
 
-def _gather_first(connection: Any, first: tuple[str, ...]) -> None:
+def gather_first(connection: Any, first: tuple[str, ...]) -> None:
     """Check the addresses from which the relay is reached first; aioice leaves loopback out, and ranks none."""
     gather = connection.get_component_candidates
 
@@ -255,3 +273,16 @@ def _gather_first(connection: Any, first: tuple[str, ...]) -> None:
         return await gather(component=component, addresses=ranked, timeout=timeout)
 
     connection.get_component_candidates = get_component_candidates
+
+
+def stay_closed(connection: Any) -> None:
+    """A close that crosses the last step of connecting leaves aioice's consent task running, for ever."""
+    connect = connection.connect
+
+    async def connect_unless_closed() -> None:
+        await connect()
+        if connection._closing:
+            connection._query_consent_task.cancel()
+            raise ConnectionError("closed while connecting")
+
+    connection.connect = connect_unless_closed

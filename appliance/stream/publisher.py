@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import aiohttp
 from yarl import URL
@@ -177,8 +177,8 @@ class Publisher:
             await session.run()
         finally:
             self._end_queueing()
-            goodbye = whip.delete(answer.resource) if answer is not None and not session.lost else _nothing()
-            await asyncio.gather(session.close(), goodbye)
+            resource = None if answer is None or session.lost else answer.resource
+            await _to_the_end(_hang_up(session, whip, resource))
 
     async def _new_session(self, clock: LessonClock) -> PublishingSession:
         from appliance.stream.session import PublishingSession
@@ -234,5 +234,15 @@ class Publisher:
                 self._on_state(state)
 
 
-async def _nothing() -> None:
-    """No goodbye: nobody is there."""
+async def _hang_up(session: PublishingSession, whip: WhipClient, resource: URL | None) -> None:
+    await asyncio.gather(session.close(), whip.delete(resource))
+
+
+async def _to_the_end(closing: Coroutine[Any, Any, None]) -> None:
+    """Finish what is bounded by itself, although the lesson may be cancelled meanwhile; then be cancelled."""
+    task = asyncio.create_task(closing, name="hanging up")
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

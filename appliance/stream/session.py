@@ -35,6 +35,8 @@ from appliance.stream.timestamps import (
 CONNECT_S = 5.0
 #: The goodbye is a courtesy; the kit's stop is not to wait for it.
 CLOSE_S = 2.0
+#: Until it is measured.
+TYPICAL_RTT_MS = 50.0
 #: The bitrate is of this long at least: shorter would show each key frame as a peak.
 MEASURE_S = 0.9
 
@@ -73,10 +75,11 @@ class PublishingSession:
         voices: VoiceQueue,
         clock: LessonClock,
         on_picture_lost: Callable[[], None],
-        on_key_frame_left: Callable[[], None],
+        on_key_frame_left: Callable[[float], None],
         source_addresses: tuple[str, ...] = (),
         times: SessionTimes | None = None,
     ) -> None:
+        """``on_key_frame_left`` is told how long, in seconds, a receiver cannot have answered that key frame."""
         self._pictures, self._picture_us, self._picture_sequence = pictures, 0, -1
         self._voices, self._voice_us, self._voice_ticks = voices, 0, VoiceTicks()
         self._clock = clock
@@ -184,7 +187,7 @@ class PublishingSession:
         await self._pacer.drained()  # the queue before this may drop; past this point nothing may
         unit = await self._pictures.get()
         if unit.key_frame:
-            self._on_key_frame_left()
+            self._on_key_frame_left(self._pacer.spread_s + (self.counts.rtt_ms or TYPICAL_RTT_MS) / 1000)
         self._pacer.picture(unit.capture_us)
         self._picture_us = unit.capture_us
         return Encoded(unit.data, picture_ticks(unit.capture_us))

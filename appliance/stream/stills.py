@@ -55,7 +55,8 @@ class StillUploader:
         self._backoff = Backoff(*retry_s)
         self._max_waiting = max_waiting
         self._waiting: deque[_Still] = deque()
-        self._wake = asyncio.Event()
+        self._submitted = asyncio.Event()
+        self._retry_now = asyncio.Event()
 
     @property
     def waiting(self) -> int:
@@ -71,22 +72,23 @@ class StillUploader:
             dropped = self._waiting.popleft()
             log.warning("too many board stills wait; the one taken at %d µs is dropped", dropped.capture_us)
         self._waiting.append(_Still(lesson_id, capture_us, jpeg))
-        self._wake.set()
+        self._submitted.set()
 
     def link_returned(self) -> None:
         """The relay is reachable again: try now."""
         self._backoff.reset()
-        self._wake.set()
+        self._retry_now.set()
 
     async def run(self) -> None:
         """Upload until cancelled."""
         while True:
             while self._waiting:
                 await self._try(self._waiting[0])
-            self._wake.clear()
-            await self._wake.wait()
+            self._submitted.clear()
+            await self._submitted.wait()
 
     async def _try(self, still: _Still) -> None:
+        self._retry_now.clear()
         try:
             await self._put(still)
         except (RelayBusy, RelayUnreachable) as error:
@@ -109,9 +111,8 @@ class StillUploader:
 
     async def _pause(self, wait_s: float, error: Exception) -> None:
         log.info("a board still waits: %s", error)
-        self._wake.clear()
         try:
             async with asyncio.timeout(wait_s):
-                await self._wake.wait()
+                await self._retry_now.wait()
         except TimeoutError:
             return

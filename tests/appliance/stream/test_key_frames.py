@@ -28,7 +28,7 @@ async def test_ten_requests_that_one_key_frame_answers_ask_once() -> None:
     requests = KeyFrameRequests(encoder.want, debounce_s=DEBOUNCE_S)
     for _ in range(10):
         requests.request()
-    requests.key_frame_left()
+    requests.key_frame_left(0.0)
     assert len(encoder.asked_s) == 1
     assert not _timers_of(requests)
 
@@ -44,11 +44,21 @@ async def test_a_request_that_no_key_frame_answered_is_asked_again_after_the_deb
     assert second_s - first_s >= DEBOUNCE_S * 0.99
 
 
+async def test_a_request_that_crosses_the_key_frame_on_its_way_has_its_answer() -> None:
+    encoder = _Encoder()
+    requests = KeyFrameRequests(encoder.want, debounce_s=DEBOUNCE_S)
+    requests.request()
+    requests.key_frame_left(10.0)
+    requests.request()
+    assert len(encoder.asked_s) == 1
+    assert not _timers_of(requests)
+
+
 async def test_a_request_after_the_key_frame_left_means_that_it_was_lost_too() -> None:
     encoder = _Encoder()
     requests = KeyFrameRequests(encoder.want, debounce_s=DEBOUNCE_S)
     requests.request()
-    requests.key_frame_left()
+    requests.key_frame_left(0.0)
     requests.request()
     async with asyncio.timeout(5):
         await encoder.asked_again()

@@ -20,7 +20,7 @@ async def offer() -> str:
         voices=VoiceQueue(),
         clock=LessonClock.start(),
         on_picture_lost=lambda: None,
-        on_key_frame_left=lambda: None,
+        on_key_frame_left=lambda in_flight_s: None,
         source_addresses=("127.0.0.1",),
     )
     try:

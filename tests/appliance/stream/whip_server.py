@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import web
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-from appliance.stream.peer import _gather_first
+from appliance.stream.peer import gather_first, stay_closed
 from appliance.stream.timestamps import rtp_header
 
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
@@ -72,7 +72,8 @@ class ServerSession:
         transceiver = self.pc.getTransceivers()[0]
         self.dtls: Any = transceiver.receiver.transport
         self.connection: Any = self.dtls.transport._connection
-        _gather_first(self.connection, ("127.0.0.1",))
+        gather_first(self.connection, ("127.0.0.1",))
+        stay_closed(self.connection)
         self._record()
         await self.pc.setLocalDescription()
         return self.pc.localDescription.sdp

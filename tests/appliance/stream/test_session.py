@@ -1,0 +1,411 @@
+"""A session over real loopback UDP, against a real aiortc peer that only receives packets."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import statistics
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiortc.rtp import (
+    RtcpPacket,
+    RtcpPsfbPacket,
+    RtcpReceiverInfo,
+    RtcpRrPacket,
+    RtcpRtpfbPacket,
+    RtcpSdesPacket,
+    RtcpSrPacket,
+)
+
+from appliance.capture.clock import LessonClock
+from appliance.errors import RelayUnreachable
+from appliance.stream.queues import PictureQueue, VoiceQueue
+from appliance.stream.session import PublishingSession, SessionTimes
+from appliance.stream.timestamps import PICTURE_RATE_HZ, VOICE_RATE_HZ, ntp_time
+from tests.appliance.stream.media import decodable, unit, voice
+from tests.appliance.stream.whip_server import Arrived, ServerSession
+
+KEY_FRAME_BYTES = 120_000
+FRAME_S = 1 / 30
+QUICK = SessionTimes(connect_s=5.0, liveness_s=0.6, probe_every_s=0.1, suspect_s=0.2)
+
+
+class Stage:
+    """A connected session, its queues, and the end that receives."""
+
+    def __init__(self, clock: LessonClock, times: SessionTimes | None, *, decode: bool) -> None:
+        self.clock = clock
+        self.pictures, self.voices = PictureQueue(), VoiceQueue()
+        self.picture_losses = 0
+        self.key_frames_left = 0
+        self.server = ServerSession(decode=decode)
+        self.session = PublishingSession(
+            pictures=self.pictures,
+            voices=self.voices,
+            clock=clock,
+            on_picture_lost=self._picture_lost,
+            on_key_frame_left=self._key_frame_left,
+            source_addresses=("127.0.0.1",),
+            times=times,
+        )
+
+    def _picture_lost(self) -> None:
+        self.picture_losses += 1
+        self.server.progress.set()
+
+    def _key_frame_left(self, in_flight_s: float) -> None:
+        self.key_frames_left += 1
+
+    async def connect(self) -> None:
+        answer = await self.server.answer(await self.session.offer())
+        await self.session.accept(answer)
+        self.pictures.open()
+        self.voices.open()
+        await self.session.connected()
+        async with asyncio.timeout(10):
+            await self.server.connected.wait()
+
+    async def close(self) -> None:
+        await self.session.close()
+        await self.server.close()
+
+    async def until(self, reached: Callable[[], object]) -> None:
+        await self.server.until(reached)
+
+    async def complete(self, pictures: int) -> None:
+        """Wait until so many pictures have arrived to their last packet."""
+        await self.until(lambda: _complete(self.server.packets("video"), pictures))
+
+
+@asynccontextmanager
+async def stage(
+    *, clock: LessonClock | None = None, times: SessionTimes | None = None, decode: bool = False
+) -> AsyncIterator[Stage]:
+    made = Stage(clock or LessonClock.start(), times, decode=decode)
+    try:
+        await made.connect()
+        yield made
+    finally:
+        await made.close()
+
+
+@asynccontextmanager
+async def watched(stage: Stage) -> AsyncIterator[asyncio.Task[Any]]:
+    """The session's watchdog, running."""
+    task = asyncio.create_task(stage.session.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _complete(packets: list[Arrived], pictures: int) -> bool:
+    return sum(packet.marker for packet in packets) >= pictures
+
+
+def _reports(server: ServerSession, ssrc: int) -> list[RtcpSrPacket]:
+    found = [packet for arrived in server.rtcp for packet in RtcpPacket.parse(arrived.data)]
+    return [packet for packet in found if isinstance(packet, RtcpSrPacket) and packet.ssrc == ssrc]
+
+
+async def test_pictures_and_voice_arrive_as_they_were_encoded() -> None:
+    async with stage() as on:
+        on.pictures.put(unit(0, key_frame=True, size=100))
+        on.voices.put(voice(0))
+        await on.until(lambda: on.server.packets("video") and on.server.packets("audio"))
+        (picture,), (spoken,) = on.server.packets("video"), on.server.packets("audio")
+        assert picture.data.endswith(b"\x65" + b"\x5a" * 100)
+        assert spoken.data.endswith(voice(0).data)
+        assert on.key_frames_left == 1
+
+
+async def test_what_arrives_decodes() -> None:
+    async with stage(decode=True) as on:
+        units = decodable(12)
+        for made in units:
+            on.pictures.put(made)
+        track = next(track for track in on.server.tracks if track.kind == "video")
+        async with asyncio.timeout(10):
+            frames = [await track.recv() for _ in range(8)]
+        assert {(frame.width, frame.height) for frame in frames} == {(320, 180)}
+        steps = {round(after.pts - before.pts) for before, after in itertools.pairwise(frames)}
+        assert steps <= {2999, 3000, 3001}
+
+
+async def test_a_key_frame_is_paced_and_voice_passes_it() -> None:
+    async with stage() as on:
+        on.pictures.put(unit(0, key_frame=True, size=KEY_FRAME_BYTES))
+        await on.until(lambda: on.server.packets("video"))
+        for number in range(3):  # while the key frame is leaving
+            on.voices.put(voice(number * 20_000))
+        await on.until(lambda: _complete(on.server.packets("video"), 1) and len(on.server.packets("audio")) == 3)
+        pictures, spoken = on.server.packets("video"), on.server.packets("audio")
+        assert len(pictures) >= 90
+        assert pictures[-1].at_s - pictures[0].at_s >= FRAME_S / 2 * 0.95  # arrival, so a little less than departure
+        assert spoken[-1].at_s < pictures[len(pictures) // 2].at_s, "voice waited behind picture"
+
+
+async def test_sequence_numbers_and_timestamps_go_on_through_their_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aiortc.rtcrtpsender.random_sequence_number", lambda: 65_534)
+    monkeypatch.setattr("aiortc.rtcrtpsender.random32", lambda: 0xFFFFFFFF - 1000)
+    async with stage() as on:
+        for number in range(4):
+            on.pictures.put(unit(number * 33_333, key_frame=number == 0, size=10))
+            on.voices.put(voice(number * 20_000))
+        await on.until(lambda: len(on.server.packets("video")) == 4 and len(on.server.packets("audio")) == 4)
+        pictures = on.server.packets("video")
+        assert [packet.sequence for packet in pictures] == [65_534, 65_535, 0, 1]
+        assert pictures[-1].timestamp < 10_000 < pictures[0].timestamp
+        for report in _reports(on.server, on.server.ssrc("video")):
+            assert 0 <= report.sender_info.rtp_timestamp <= 0xFFFFFFFF
+
+
+async def test_both_streams_report_the_lesson_clock_so_that_lips_stay_in_step() -> None:
+    """Voice is fed 180 ms late and picture at once; by their reports a receiver puts both where they were captured."""
+    clock = LessonClock.start()
+    async with stage(clock=clock) as on:
+        picture_us = [clock.now_us() + number * 33_333 for number in range(4)]
+        voice_us = [picture_us[0] - 180_000 + number * 20_000 for number in range(6)]
+        for number, at_us in enumerate(picture_us):
+            on.pictures.put(unit(at_us, key_frame=number == 0, size=KEY_FRAME_BYTES if number == 0 else 2000))
+        for at_us in voice_us:
+            on.voices.put(voice(at_us))
+        await on.until(lambda: _complete(on.server.packets("video"), 4) and len(on.server.packets("audio")) == 6)
+        kinds = {"video": (picture_us, PICTURE_RATE_HZ), "audio": (voice_us, VOICE_RATE_HZ)}
+        # The first report right after the first packet, and one of aiortc's own up to 1.5 s later.
+        await on.until(lambda: all(len(_reports(on.server, on.server.ssrc(kind))) >= 2 for kind in kinds))
+        for kind, (captured_us, rate_hz) in kinds.items():
+            timestamps = list(dict.fromkeys(packet.timestamp for packet in on.server.packets(kind)))
+            for report in _reports(on.server, on.server.ssrc(kind)):
+                for at_us, timestamp in zip(captured_us, timestamps, strict=True):
+                    assert abs(_by_report_us(report, timestamp, rate_hz) - at_us - clock.started_unix_us) < 200
+
+
+def _by_report_us(report: RtcpSrPacket, timestamp: int, rate_hz: int) -> float:
+    """When a receiver believes that the media with this RTP timestamp was captured, in µs since 1970."""
+    ahead = (timestamp - report.sender_info.rtp_timestamp + 2**31) % 2**32 - 2**31
+    return (report.sender_info.ntp_timestamp - ntp_time(0)) / 2**32 * 1e6 + ahead * 1e6 / rate_hz
+
+
+async def test_the_first_report_follows_the_first_packet_and_names_both_streams_alike() -> None:
+    async with stage() as on:
+        on.pictures.put(unit(0, key_frame=True, size=10))
+        on.voices.put(voice(0))
+        await on.until(lambda: len(on.server.rtcp) >= 2)
+        packets = [packet for arrived in on.server.rtcp for packet in RtcpPacket.parse(arrived.data)]
+        first_media_s = min(packet.at_s for packet in on.server.rtp)
+        assert on.server.rtcp[1].at_s - first_media_s < 0.4, "before aiortc's earliest, at 0.5 s"
+        names = {chunk.items[0] for packet in packets if isinstance(packet, RtcpSdesPacket) for chunk in packet.chunks}
+        assert len(names) == 1, "one CNAME: RFC 3550 §6.5.1 lets a receiver synchronise only within one"
+
+
+async def test_no_report_goes_out_for_a_stream_that_has_sent_nothing() -> None:
+    async with stage() as on:
+        on.voices.put(voice(0))
+        await on.until(lambda: len(_reports(on.server, on.server.ssrc("audio"))) >= 2)
+        assert not _reports(on.server, on.server.ssrc("video"))
+
+
+async def test_reports_count_what_left_and_not_what_waits() -> None:
+    async with stage() as on:
+        on.pictures.put(unit(0, key_frame=True, size=KEY_FRAME_BYTES))
+        await on.complete(1)
+        video = on.server.ssrc("video")
+        await on.until(lambda: len(_reports(on.server, video)) >= 2)
+        first, last = _reports(on.server, video)[0].sender_info, _reports(on.server, video)[-1].sender_info
+        assert first.packet_count == 1
+        assert last.packet_count == len(on.server.packets("video"))
+        assert KEY_FRAME_BYTES < last.octet_count < KEY_FRAME_BYTES * 1.01
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        lambda ssrc: RtcpPsfbPacket(fmt=1, ssrc=1, media_ssrc=ssrc),
+        lambda ssrc: RtcpPsfbPacket(fmt=4, ssrc=1, media_ssrc=0, fci=struct.pack("!LB3x", ssrc, 1)),
+    ],
+    ids=["PLI", "FIR"],
+)
+async def test_a_lost_picture_is_heard_of(request_of: Callable[[int], RtcpPsfbPacket]) -> None:
+    async with stage() as on:
+        await on.server.send_rtcp(request_of(on.server.ssrc("video")))
+        await on.until(lambda: on.picture_losses)
+        assert on.session.counts.picture_requests == 1
+
+
+async def test_loss_and_nacks_are_counted() -> None:
+    async with stage() as on:
+        video = on.server.ssrc("video")
+        on.pictures.put(unit(0, key_frame=True, size=5000))
+        await on.complete(1)
+        report = RtcpReceiverInfo(
+            ssrc=video, fraction_lost=64, packets_lost=1, highest_sequence=1, jitter=0, lsr=0, dlsr=0
+        )
+        await on.server.send_rtcp(RtcpRrPacket(ssrc=1, reports=[report]))
+        lost = on.server.packets("video")[1]
+        await on.server.send_rtcp(RtcpRtpfbPacket(fmt=1, ssrc=1, media_ssrc=video, lost=[lost.sequence]))
+        await on.until(lambda: len(on.server.rtp) > len(on.server.packets("video")))
+        again = next(packet for packet in on.server.rtp if packet.ssrc != video)
+        assert again.data.endswith(lost.data[-1000:]), "sent again, as RTX (RFC 4588)"
+        assert (on.session.counts.loss, on.session.counts.nacked) == (0.25, 1)
+
+
+async def test_a_packet_of_two_seconds_ago_can_still_be_sent_again() -> None:
+    async with stage() as on:
+        for number in range(8):  # 760 packets; aiortc alone keeps 128
+            on.pictures.put(unit(number * 33_333, key_frame=True, size=KEY_FRAME_BYTES))
+            await on.complete(number + 1)
+        video, oldest = on.server.ssrc("video"), on.server.packets("video")[0]
+        assert len(on.server.packets("video")) > 700
+        await on.server.send_rtcp(RtcpRtpfbPacket(fmt=1, ssrc=1, media_ssrc=video, lost=[oldest.sequence]))
+        await on.until(lambda: any(packet.ssrc not in {video, on.server.ssrc("audio")} for packet in on.server.rtp))
+
+
+async def test_datagrams_from_a_stranger_do_not_end_the_session() -> None:
+    async with stage(times=QUICK) as on, watched(on) as running:
+        hostile = [
+            b"",
+            b"\x80",
+            b"\x80" + bytes(1599),
+            b"\xbf" * 1600,
+            b"\x16" * 1600,
+            struct.pack("!HHI12s", 1, 8, 0x2112A442, b"t" * 12) + struct.pack("!HH", 0x8028, 1) + b"\x00" * 4,
+        ]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for datagram in hostile:
+                stranger.sendto(datagram, on.server.address())
+        await on.server.send_rtcp(RtcpPsfbPacket(fmt=1, ssrc=1, media_ssrc=on.server.ssrc("video")))
+        await on.until(lambda: on.picture_losses)  # read after them, and still understood
+        on.pictures.put(unit(0, key_frame=True, size=10))
+        await on.complete(1)
+        assert on.session._peer.datagrams_refused == len(hostile)
+        assert not running.done()
+
+
+async def test_the_way_there_and_back_is_measured() -> None:
+    async with stage(times=QUICK) as on, watched(on):
+        on.pictures.put(unit(0, key_frame=True, size=10))
+        await on.until(lambda: len(on.server.rtcp) >= 2)
+        assert on.session.counts.rtt_ms is not None
+        assert 0 < on.session.counts.rtt_ms < 200
+
+
+async def test_a_relay_that_falls_silent_is_noticed_by_our_own_watchdog() -> None:
+    async with stage(times=QUICK) as on, watched(on) as running:
+        loop = asyncio.get_running_loop()
+        on.server.fall_silent()
+        since_s = loop.time()
+        with pytest.raises(RelayUnreachable, match="has not answered for"):
+            async with asyncio.timeout(10):
+                await running
+        assert loop.time() - since_s < 5, "aiortc alone needs 34 s"
+        assert on.session.lost
+
+
+async def test_doubt_finds_a_dead_relay_sooner_and_a_live_one_alive() -> None:
+    patient = SessionTimes(liveness_s=30.0, probe_every_s=10.0, suspect_s=0.2)
+    async with stage(times=patient) as on, watched(on) as running:
+        on.session.suspect()
+        on.pictures.put(unit(0, key_frame=True, size=10))
+        await on.until(lambda: on.session.counts.rtt_ms is not None and len(on.server.rtcp) >= 2)
+        assert not running.done()
+        on.server.fall_silent()
+        on.session.suspect()
+        with pytest.raises(RelayUnreachable, match="has not answered for"):
+            async with asyncio.timeout(5):
+                await running
+
+
+async def test_a_relay_that_ends_the_session_is_heard() -> None:
+    async with stage() as on, watched(on) as running:
+        await on.server.pc.close()
+        with pytest.raises(RelayUnreachable, match="ended the media connection"):
+            async with asyncio.timeout(5):
+                await running
+
+
+async def test_a_relay_without_a_udp_path_is_given_up_on_soon() -> None:
+    times = SessionTimes(connect_s=0.3)
+    made = Stage(LessonClock.start(), times, decode=False)
+    try:
+        answer = await made.server.answer(await made.session.offer())
+        made.server.fall_silent()
+        lines = [line for line in answer.splitlines() if line != "a=end-of-candidates"]  # the form that hung for 75 s
+        await made.session.accept("\r\n".join(lines) + "\r\n")
+        with pytest.raises(RelayUnreachable, match=r"no UDP path to the relay within 0\.3 s"):
+            await made.session.connected()
+    finally:
+        await made.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "hello",
+        "v=0\r\n",
+        "v=0\r\nm=audio\r\n",
+        "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\n",
+    ],
+)
+async def test_an_answer_that_is_none_is_refused(answer: str) -> None:
+    made = Stage(LessonClock.start(), None, decode=False)
+    try:
+        await made.session.offer()
+        with pytest.raises(RelayUnreachable, match="no usable SDP"):
+            await made.session.accept(answer)
+    finally:
+        await made.session.close()
+        await made.server.close()
+
+
+async def test_an_answer_that_takes_no_h264_is_refused() -> None:
+    made = Stage(LessonClock.start(), None, decode=False)
+    try:
+        answer = await made.server.answer(await made.session.offer())
+        with pytest.raises(RelayUnreachable, match="no usable SDP"):
+            await made.session.accept(answer.replace("H264/90000", "AV1/90000"))
+    finally:
+        await made.close()
+
+
+async def test_a_session_that_aiortc_half_closed_is_closed_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first closer fails at a step, the next one would wait for ever: no task or socket may stay (conftest.py)."""
+    async with stage(times=SessionTimes(close_s=0.2)) as on:
+        pc = on.session._peer._pc
+
+        async def fail() -> None:
+            raise ValueError("a step of the close failed")
+
+        monkeypatch.setattr(pc.getSenders()[0].transport, "stop", fail)
+        with pytest.raises(ValueError, match="a step"):
+            await pc.close()
+
+
+async def test_closing_tells_the_relay() -> None:
+    async with stage() as on:
+        await on.session.close()
+        async with asyncio.timeout(5):
+            while on.server.pc.connectionState != "closed":
+                on.server.progress.clear()
+                await on.server.progress.wait()
+
+
+async def test_the_cost_of_a_packet_stays_low() -> None:
+    """A guard against a slow path, not a benchmark: CPU time of both ends of 1,000 packets."""
+    import time
+
+    async with stage() as on:
+        costs = []
+        for number in range(10):
+            before_s = time.process_time()
+            on.pictures.put(unit(number * 33_333, key_frame=True, size=KEY_FRAME_BYTES))
+            await on.complete(number + 1)
+            costs.append((time.process_time() - before_s) / 94)
+        assert statistics.median(costs) < 0.001
