@@ -119,14 +119,24 @@ def _probe_picture(path: Path, container: InputContainer, start_us: int, key_fra
     rate = float(stream.average_rate or stream.guessed_rate or 25)
     duration_us = _duration_us(container, start_us)
     container.seek(start_us)
-    pass_through = _judge(container, stream, int(2 * key_frame_every_s * US_PER_S))
+    first = next(container.decode(stream), None)
+    if first is None:
+        raise _Unsuitable("no picture in it can be decoded; use another video")
+    container.seek(start_us)
+    # A phone held sideways says so beside the pictures, where a browser never looks.
+    upright = first.rotation % 360 == 0
+    pass_through = _judge(container, stream, int(2 * key_frame_every_s * US_PER_S)) if upright else None
     return MediaFile(path, start_us, duration_us, int(US_PER_S / rate), pass_through)
 
 
 def _probe_sound(path: Path, container: InputContainer, start_us: int) -> MediaFile:
     if not container.streams.audio:
         raise _Unsuitable('has no sound; set microphone.kind = "none", or name a file with sound')
-    return MediaFile(path, start_us, _duration_us(container, start_us), 0, None)
+    duration_us = _duration_us(container, start_us)
+    container.seek(start_us)
+    if next(container.decode(container.streams.audio[0]), None) is None:
+        raise _Unsuitable("no sound in it can be decoded; use another file")
+    return MediaFile(path, start_us, duration_us, 0, None)
 
 
 def _duration_us(container: InputContainer, start_us: int) -> int:
@@ -138,7 +148,7 @@ def _duration_us(container: InputContainer, start_us: int) -> int:
         if packet.pts is not None and packet.time_base is not None:
             end_us = max(end_us, int((packet.pts + (packet.duration or 0)) * packet.time_base * US_PER_S) - start_us)
     if end_us <= 0:
-        raise _Unsuitable("has no time stamps; put it into a container: ffmpeg -i FILE -c copy FILE.mkv")
+        raise _Unsuitable("has no time stamps; put it into a container: ffmpeg -i FILE FILE.mp4")
     return end_us
 
 

@@ -15,6 +15,7 @@ from appliance.capture.pictures import new_frame, plane_views
 from appliance.capture.simulated import timecode
 
 CLICK_S = 0.02
+PIXELS = {"mjpeg": "yuvj420p", "prores_ks": "yuv422p10le"}  # where it is not yuv420p
 AUDIO_HZ = 44_100  # not Opus's rate, on purpose
 
 
@@ -55,7 +56,7 @@ def make_video(path: Path, recipe: Recipe | None = None) -> Path:
 def _picture_stream(container: OutputContainer, recipe: Recipe) -> av.VideoStream:
     stream = container.add_stream(recipe.codec, rate=recipe.fps)
     assert isinstance(stream, av.VideoStream)
-    stream.width, stream.height, stream.pix_fmt = recipe.width, recipe.height, "yuv420p"
+    stream.width, stream.height, stream.pix_fmt = recipe.width, recipe.height, PIXELS.get(recipe.codec, "yuv420p")
     stream.codec_context.gop_size = recipe.key_every
     stream.codec_context.max_b_frames = recipe.b_frames
     stream.bit_rate = 3_000_000

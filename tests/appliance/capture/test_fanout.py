@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
-from appliance.capture.base import AccessUnit, CameraStream, OpusFrame
+from appliance.capture.base import AccessUnit, CameraStream, MicrophoneStream, OpusFrame
 from appliance.capture.clock import LessonClock
 from appliance.capture.fanout import Capture, SourceState
 from appliance.capture.silence import NoMicrophone
@@ -119,10 +119,8 @@ class ScriptedStream:
 class NoSuchMicrophone:
     """A microphone that cannot be opened."""
 
-    @asynccontextmanager
-    async def open(self, clock: LessonClock) -> AsyncIterator[AsyncIterator[object]]:
+    def open(self, clock: LessonClock) -> AbstractAsyncContextManager[MicrophoneStream]:
         raise MicrophoneUnavailable("the sound card is gone")
-        yield
 
 
 @contextmanager
@@ -149,7 +147,7 @@ async def test_every_sink_gets_the_same_units_encoded_once() -> None:
 async def test_a_dead_microphone_leaves_the_picture_alone() -> None:
     sink, camera_told, microphone_told = Sink(), Told(), Told()
     capture = Capture(
-        SimulatedCamera(160, 120), NoSuchMicrophone(), [sink],  # type: ignore[arg-type]
+        SimulatedCamera(160, 120), NoSuchMicrophone(), [sink],
         on_camera=camera_told, on_microphone=microphone_told, retry_s=RETRY_S,
     )  # fmt: skip
     with running(capture) as task:
