@@ -27,7 +27,6 @@ class Sink:
 
     pictures: list[AccessUnit] = field(default_factory=list)
     voices: list[OpusFrame] = field(default_factory=list)
-    news: asyncio.Condition = field(default_factory=asyncio.Condition)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def picture(self, unit: AccessUnit) -> None:
