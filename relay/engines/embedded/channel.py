@@ -1,0 +1,223 @@
+"""One class's live stage: at most one publisher, any number of viewers, and the timelines between them.
+
+Fan-out happens here. Not here: how a session comes to be and ends (``engine.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from relay.engines.base import ChannelDelivery
+from relay.engines.embedded.agreement import Kind
+from relay.engines.embedded.counters import Counters
+from relay.engines.embedded.key_frames import KeyFrameRequests
+from relay.engines.embedded.outlet import CATCH_UP_BYTES_PER_S, Outlet
+from relay.engines.embedded.publisher import Publisher
+from relay.engines.embedded.rtp import Packet
+from relay.engines.embedded.timeline import Timeline
+from relay.engines.embedded.viewer import Viewer
+
+FAST_TICK_S = 0.01
+CATCH_UP_FIRST_BYTES = 64 * 1024  # at once: usually the key frame itself, and no more than a home router buffers
+CATCH_UP_TICK_BYTES = int(CATCH_UP_BYTES_PER_S * FAST_TICK_S)
+PICTURE_FRESH_S = 1.0
+KEY_FRESH_S = 5.0
+KEY_ASK_S = 3.5  # a publisher whose key frames are rarer is asked, so that a joiner always finds one
+VOICE_FRESH_S = 1.0
+LOUD_FRESH_S = 5.0
+REPLAY_FRESH_S = 2.0  # what is older is not shown to a joiner: the teacher may have closed the curtain
+
+
+class Channel:
+    """The stage of one class."""
+
+    def __init__(
+        self, name: str, counters: Counters, *, clock: Callable[[], float], ntp: Callable[[float], int]
+    ) -> None:
+        self.name = name
+        self.publisher: Publisher | None = None
+        self.viewers: set[Viewer] = set()
+        self.on_busy: Callable[[Channel], None] = lambda _: None
+        self.on_changed: Callable[[Channel], None] = lambda _: None
+        self.ntp = ntp
+        self._counters = counters
+        self._clock = clock
+        self._timelines: dict[Kind, Timeline] = {kind: Timeline(kind, clock()) for kind in ("video", "audio")}
+        self._live: dict[Kind, list[Outlet]] = {"video": [], "audio": []}
+        self._catching_up: list[Outlet] = []
+        self._waiting: list[Outlet] = []  # for a key frame
+        self._groups = 0
+        self._key_frames = KeyFrameRequests()
+        self._reports: dict[Kind, tuple[int, int, float]] = {}  # NTP, timestamp, when it came
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody is here."""
+        return self.publisher is None and not self.viewers
+
+    def timeline(self, kind: Kind) -> Timeline:
+        """The channel's timeline of this kind."""
+        return self._timelines[kind]
+
+    # -- the publisher's side
+
+    def publisher_connected(self) -> None:
+        """Its packets may come now."""
+        self._reports.clear()
+        self.on_changed(self)
+
+    def remove_publisher(self) -> None:
+        """It is gone; viewers stay, and a joiner sees nothing of what was."""
+        self.publisher = None
+        self._reports.clear()
+        self._timelines["video"].forget_pictures()
+        self.on_changed(self)
+
+    def forward(self, timeline: Timeline, packet: Packet, now_s: float) -> None:
+        """Give a packet to everybody who is live, or who has passed its place already."""
+        before = self._counters.send_failed + self._counters.send_blocked
+        live = self._live[timeline.kind]
+        for outlet in live:
+            outlet.send(packet)
+        dropped = self._counters.send_failed + self._counters.send_blocked - before
+        self._counters.packets_sent += len(live) - dropped
+        self._counters.bytes_sent += (len(live) - dropped) * len(packet.payload)
+        if timeline.kind == "video":
+            self._place_picture(timeline, packet)
+
+    def _place_picture(self, timeline: Timeline, packet: Packet) -> None:
+        for outlet in self._catching_up:
+            if outlet.cursor is not None and packet.sequence < outlet.cursor:
+                outlet.send(packet)
+        if timeline.groups != self._groups:
+            self._groups = timeline.groups
+            self._key_frames.came()
+            self._start_waiting()
+        elif packet.sequence == timeline.gop_start:  # lost on the way here, and sent again
+            for outlet in self._live["video"] + self._catching_up:
+                outlet.admit(packet.sequence)
+                outlet.send(packet)
+
+    def _start_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for outlet in waiting:
+            self._start(outlet)
+
+    def report(self, timeline: Timeline, ntp: int, timestamp: int, now_s: float) -> None:
+        """The publisher says which instant a timestamp is: everybody is told."""
+        self._reports[timeline.kind] = (ntp, timestamp, now_s)
+        for outlet in self._live[timeline.kind]:
+            outlet.report(ntp, timestamp, now_s)
+
+    def want_key_frame(self) -> None:
+        """Somebody cannot decode: ask the publisher, merged and spaced."""
+        self._key_frames.want()
+        self._ask_for_key_frame(self._clock())
+
+    def _ask_for_key_frame(self, now_s: float) -> None:
+        publisher = self.publisher
+        if publisher is not None and publisher.sends_pictures and self._key_frames.due(now_s):
+            publisher.ask_for_key_frame()
+
+    def busy(self) -> None:
+        """Something is due soon."""
+        self.on_busy(self)
+
+    # -- the viewers' side
+
+    def viewer_connected(self, viewer: Viewer) -> None:
+        """Show it what there is, and the rest as it comes."""
+        voice, picture = viewer.outlets.get("audio"), viewer.outlets.get("video")
+        if voice is not None:
+            voice.start(voice.timeline.highest + 1)
+            self._live["audio"].append(voice)
+        if picture is not None:
+            self._waiting.append(picture)
+            if self._clock() - picture.timeline.last_at_s < REPLAY_FRESH_S and picture.timeline.gop_start is not None:
+                self._start_waiting()
+            else:
+                self.want_key_frame()
+        self.on_changed(self)
+
+    def _start(self, outlet: Outlet) -> None:
+        """Let a viewer's picture begin with the newest group of pictures."""
+        pictures = outlet.timeline.group_of_pictures()
+        if not pictures:
+            self._waiting.append(outlet)
+            self.want_key_frame()
+            return
+        if len(pictures) <= outlet.timeline.highest - pictures[0].sequence:  # it has holes that may never close
+            self.want_key_frame()
+        outlet.catch_up(pictures)
+        self._pump(outlet, CATCH_UP_FIRST_BYTES)
+        if outlet.cursor is not None:
+            self._catching_up.append(outlet)
+            self.busy()
+
+    def _pump(self, outlet: Outlet, budget: int) -> None:
+        before = outlet.packets, outlet.octets
+        if outlet.pump(budget):
+            self._live["video"].append(outlet)
+        self._counters.packets_sent += outlet.packets - before[0]
+        self._counters.bytes_sent += outlet.octets - before[1]
+        if not before[0]:
+            self._report_to(outlet)
+
+    def _report_to(self, outlet: Outlet) -> None:
+        """The newest report, moved to now, so that lip-sync does not wait for the publisher's next one."""
+        found = self._reports.get(outlet.timeline.kind)
+        if found is not None:
+            ntp, timestamp, at_s = found
+            elapsed_s = (now_s := self._clock()) - at_s
+            outlet.report(
+                ntp + int(elapsed_s * (1 << 32)), timestamp + int(elapsed_s * outlet.timeline.clock_rate), now_s
+            )
+
+    def remove_viewer(self, viewer: Viewer) -> None:
+        """It is gone."""
+        self.viewers.discard(viewer)
+        for outlet in viewer.outlets.values():
+            for place in (self._live[outlet.timeline.kind], self._catching_up, self._waiting):
+                if outlet in place:
+                    place.remove(outlet)
+        self.on_changed(self)
+
+    # -- time
+
+    def on_fast_tick(self, now_s: float) -> bool:
+        """Whether another is needed."""
+        catching_up, self._catching_up = self._catching_up, []
+        for outlet in catching_up:
+            self._pump(outlet, CATCH_UP_TICK_BYTES)
+            if outlet.cursor is not None:
+                self._catching_up.append(outlet)
+        missing = self.publisher is not None and self.publisher.on_fast_tick(now_s)
+        return missing or bool(self._catching_up)
+
+    def on_slow_tick(self, now_s: float) -> None:
+        """Several times a second."""
+        picture = self._timelines["video"]
+        if now_s - picture.last_at_s < PICTURE_FRESH_S and now_s - picture.key_at_s > KEY_ASK_S:
+            self._key_frames.want()
+        self._ask_for_key_frame(now_s)
+
+    def on_report_tick(self, now_s: float) -> None:
+        """Once a second: tell the publisher what came, and viewers that were not told yet which instant it is."""
+        if self.publisher is not None:
+            self.publisher.send_report(now_s)
+        for outlet in (outlet for viewer in self.viewers for outlet in viewer.outlets.values()):
+            if outlet.packets and not outlet.report_id:
+                self._report_to(outlet)
+
+    def delivery(self, now_s: float) -> ChannelDelivery:
+        """What pupils get now."""
+        picture, voice = self._timelines["video"], self._timelines["audio"]
+        publisher = self.publisher
+        connected = [viewer for viewer in self.viewers if viewer.connected]
+        return ChannelDelivery(
+            publisher=publisher.name if publisher is not None and publisher.connected(now_s) else None,
+            picture_fresh=now_s - picture.last_at_s < PICTURE_FRESH_S and now_s - picture.key_at_s < KEY_FRESH_S,
+            sound_fresh=now_s - voice.last_at_s < VOICE_FRESH_S and now_s - voice.loud_at_s < LOUD_FRESH_S,
+            viewers=len(connected),
+            viewers_receiving=sum(viewer.receiving(now_s) for viewer in connected),
+        )

@@ -1,0 +1,86 @@
+"""ICE-lite (RFC 8445 §2.5): credentials, and the answer to a binding request that proves to know them.
+
+Pure: bytes in, bytes out. Anything that fails a check gets no answer at all, so a stranger learns nothing and cannot
+make the relay send. Not here: which session a request belongs to (``demux.py``).
+"""
+
+from __future__ import annotations
+
+import secrets
+import struct
+from dataclasses import dataclass
+
+from aioice import stun
+
+_COOKIE = stun.COOKIE.to_bytes(4, "big")
+_USERNAME = 0x0006
+_BINDING_REQUEST = b"\x00\x01"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """One side's user fragment and password (RFC 8839 §5.4)."""
+
+    ufrag: str
+    password: str
+
+
+def new_credentials() -> Credentials:
+    """Fresh ones: 48 and 144 random bits in the ice-char alphabet."""
+    return Credentials(_ice_chars(6), _ice_chars(18))
+
+
+def _ice_chars(count: int) -> str:
+    return secrets.token_urlsafe(count).replace("-", "+").replace("_", "/")
+
+
+@dataclass(frozen=True, slots=True)
+class BindingRequest:
+    """A binding request whose integrity holds."""
+
+    transaction_id: bytes
+    remote_ufrag: str
+    nominated: bool
+
+
+def user_of(data: bytes) -> tuple[str, str] | None:
+    """``(local, remote)`` user fragments that a binding request claims; ``None`` for anything else.
+
+    Cheap, so that a flood from strangers costs a dictionary look-up and no cryptography.
+    """
+    if len(data) < 20 or data[:2] != _BINDING_REQUEST or data[4:8] != _COOKIE:
+        return None
+    if len(data) != 20 + int.from_bytes(data[2:4], "big"):
+        return None
+    position = 20
+    while position + 4 <= len(data):
+        kind, length = struct.unpack_from("!HH", data, position)
+        if kind == _USERNAME:
+            local, colon, remote = data[position + 4 : position + 4 + length].decode("latin-1").partition(":")
+            return (local, remote) if colon else None
+        position += 4 + length + -length % 4
+    return None
+
+
+def read_request(data: bytes, password: str) -> BindingRequest | None:
+    """The request, if its MESSAGE-INTEGRITY was made with ``password`` and its FINGERPRINT holds; else ``None``."""
+    try:
+        message = stun.parse_message(data)
+    except (ValueError, struct.error, IndexError):  # aioice lets struct's own error through on a cut-off attribute
+        return None
+    if "FINGERPRINT" not in message.attributes or not message.check_message_integrity(password.encode()):
+        return None
+    remote = str(message.attributes.get("USERNAME", "")).partition(":")[2]
+    return BindingRequest(message.transaction_id, remote, "USE-CANDIDATE" in message.attributes)
+
+
+def success(request: BindingRequest, address: tuple[str, int], password: str) -> bytes:
+    """The response: the peer's address as seen from here, signed. Never larger than what a full ICE agent asked."""
+    message = stun.Message(
+        message_method=stun.Method.BINDING,
+        message_class=stun.Class.RESPONSE,
+        transaction_id=request.transaction_id,
+        attributes={"XOR-MAPPED-ADDRESS": address},
+    )
+    message.add_message_integrity(password.encode())
+    return bytes(message)

@@ -1,0 +1,79 @@
+"""RTP (RFC 3550 §5.1): reading what a publisher sends, and the header that a viewer gets.
+
+Pure. Header extensions are skipped on the way in and left out on the way out: none is needed to forward.
+"""
+
+from __future__ import annotations
+
+import struct
+
+HEADER = struct.Struct("!BBHII")
+VERSION = 0x80
+MARKER = 0x80
+SEQUENCE_MASK = 0xFFFF
+TIMESTAMP_MASK = 0xFFFFFFFF
+
+_PADDING = 0x20
+_EXTENSION = 0x10
+
+
+class RtpError(ValueError):
+    """Not an RTP packet."""
+
+
+class Packet:
+    """One packet on a channel's own timeline: as every viewer gets it, but for its header's viewer-specific part.
+
+    ``sequence`` is extended (it does not wrap), ``marker`` is 0 or ``MARKER``.
+    """
+
+    __slots__ = ("marker", "payload", "sequence", "timestamp")
+
+    def __init__(self, sequence: int, timestamp: int, marker: int, payload: bytes) -> None:
+        self.sequence = sequence
+        self.timestamp = timestamp
+        self.marker = marker
+        self.payload = payload
+
+
+def read(data: bytes) -> tuple[int, int, int, int, int, bytes]:
+    """``(payload_type, marker, sequence, timestamp, ssrc, payload)``, padding removed. Raises ``RtpError``."""
+    if len(data) < HEADER.size:
+        raise RtpError("shorter than an RTP header")
+    first, second, sequence, timestamp, ssrc = HEADER.unpack_from(data)
+    if first & 0xC0 != VERSION:
+        raise RtpError("not RTP version 2")
+    begin = HEADER.size + 4 * (first & 0x0F)
+    if first & _EXTENSION:
+        if len(data) < begin + 4:
+            raise RtpError("header extension is cut off")
+        begin += 4 + 4 * int.from_bytes(data[begin + 2 : begin + 4], "big")
+    end = len(data)
+    if first & _PADDING:
+        end -= data[-1]
+        if data[-1] == 0:
+            raise RtpError("padding of length 0")
+    if begin > end:
+        raise RtpError("header or padding is longer than the packet")
+    return second & 0x7F, second & MARKER, sequence, timestamp, ssrc, data[begin:end]
+
+
+class Unwrapper:
+    """Turns 16-bit sequence numbers into ones that do not wrap (RFC 3711 §3.3.1's guess: the nearest)."""
+
+    __slots__ = ("highest",)
+
+    def __init__(self, first: int) -> None:
+        self.highest = first
+
+    def unwrap(self, sequence: int) -> int:
+        """The extended number nearest to the highest seen. May be negative for what came before the first."""
+        step = (sequence - self.highest) & SEQUENCE_MASK
+        if step >= 0x8000:
+            return self.highest + step - 0x10000
+        self.highest += step
+        return self.highest
+
+    def behind(self, sequence: int) -> int:
+        """The extended number at or before the highest seen."""
+        return self.highest - ((self.highest - sequence) & SEQUENCE_MASK)

@@ -1,0 +1,170 @@
+"""The one UDP port: an IPv4 and an IPv6 socket with the same number, drained in batches, and the way back to a peer.
+
+Knows nothing of what travels. A reply leaves from the very address that the peer wrote to, or its ICE agent would not
+know it: where the kernel would choose another one, the packet carries it along (RFC 3542's PKTINFO).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import struct
+from collections.abc import Callable, Sequence
+
+from relay.engines.embedded.counters import Counters
+
+Address = tuple[str, int] | tuple[str, int, int, int]
+Ancillary = Sequence[tuple[int, int, bytes]]
+Receive = Callable[[bytes, Address, Ancillary, socket.socket], None]
+
+MAX_DATAGRAM = 1500  # larger ones cannot have come over Ethernet unfragmented, and none of ours is
+BUFFER_BYTES = 4 * 1024 * 1024  # a second of a busy relay; the kernel caps it at net.core.[rw]mem_max
+BATCH = 64  # datagrams per wake-up, so that a flood leaves time for timers
+PORT_TRIES = 16  # port 0: the number that IPv4 gave may be taken on IPv6
+
+_IPV6_RECVPKTINFO, _IPV6_PKTINFO = 49, 50  # linux/in6.h; not in Python's socket module on every platform
+_IP_PKTINFO = 8  # linux/in.h
+_ANCILLARY_BYTES = 64
+_NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
+
+
+class Path:
+    """The way to one peer: which socket, which remote address, and which local address if it must be named."""
+
+    __slots__ = ("_ancillary", "_counters", "_socket", "address")
+
+    def __init__(self, sock: socket.socket, address: Address, ancillary: Ancillary, counters: Counters) -> None:
+        self._socket = sock
+        self.address = address
+        self._counters = counters
+        self._ancillary = _source_to_name(address, ancillary)
+
+    def send(self, data: bytes) -> None:
+        """Send now or drop: a full buffer is loss like any other, and must delay nobody else."""
+        try:
+            if self._ancillary is None:
+                self._socket.sendto(data, self.address)
+            else:
+                self._socket.sendmsg([data], self._ancillary, 0, self.address)
+        except BlockingIOError:
+            self._counters.send_blocked += 1
+        except OSError:
+            self._counters.send_failed += 1
+
+
+def _source_to_name(address: Address, ancillary: Ancillary) -> Ancillary | None:
+    """The PKTINFO to send with; ``None`` where the kernel picks the same source address by itself."""
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO and len(data) >= 8:
+            local, info = data[4:8], struct.pack("@i4s4s", 0, data[4:8], bytes(4))
+        elif level == socket.IPPROTO_IPV6 and kind == _IPV6_PKTINFO and len(data) >= 16:
+            local, info = data[:16], data[:16] + bytes(4)
+        else:
+            continue
+        return None if _default_source(address) == local else [(level, kind, info)]
+    return None
+
+
+def _default_source(address: Address) -> bytes | None:
+    """The source address that routing gives towards ``address``; connecting a UDP socket sends nothing."""
+    family = socket.AF_INET if len(address) == 2 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(address)
+            return ipaddress.ip_address(probe.getsockname()[0].partition("%")[0]).packed
+        except OSError:
+            return None
+
+
+class UdpPort:
+    """Both sockets. ``receive`` is called for every datagram on the event loop."""
+
+    def __init__(self, receive: Receive, counters: Counters) -> None:
+        self._receive = receive
+        self._counters = counters
+        self._sockets: list[socket.socket] = []
+        self.port = 0
+
+    def open(self, host: str, port: int) -> None:
+        """Bind ``port`` (0: any that is free on both families) and read. ``host`` empty: all addresses of both
+        families. Raises ``OSError``."""
+        self._sockets = _bind(host, port)
+        self.port = self._sockets[0].getsockname()[1]
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets:
+            loop.add_reader(sock, self._drain, sock)
+
+    def close(self) -> None:
+        """Release the port."""
+        for sock in self._sockets:
+            asyncio.get_running_loop().remove_reader(sock)
+            sock.close()
+        self._sockets.clear()
+
+    @property
+    def families(self) -> frozenset[int]:
+        """The address families that are bound."""
+        return frozenset(sock.family for sock in self._sockets)
+
+    def _drain(self, sock: socket.socket) -> None:
+        counters, receive = self._counters, self._receive
+        for _ in range(BATCH):
+            try:
+                data, ancillary, flags, address = sock.recvmsg(MAX_DATAGRAM, _ANCILLARY_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:  # an ICMP error that the kernel reports on the socket concerns some peer, not us
+                counters.socket_errors += 1
+                return
+            counters.datagrams_received += 1
+            if flags & socket.MSG_TRUNC:
+                counters.datagrams_oversized += 1
+            else:
+                receive(data, address, ancillary, sock)
+            if sock.fileno() < 0:  # closed by what it received
+                return
+
+
+def _bind(host: str, port: int) -> list[socket.socket]:
+    for attempt in range(PORT_TRIES):
+        try:
+            return _bind_once(host, port)
+        except OSError as error:
+            if port or error.errno != errno.EADDRINUSE or attempt == PORT_TRIES - 1:
+                raise
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _bind_once(host: str, port: int) -> list[socket.socket]:
+    if host:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return [_socket(family, host, port)]
+    first = _socket(socket.AF_INET, "0.0.0.0", port)  # noqa: S104 - the relay serves all of its addresses
+    try:
+        second = _socket(socket.AF_INET6, "::", first.getsockname()[1])
+    except OSError as error:
+        if error.errno in _NO_IPV6:
+            return [first]
+        first.close()
+        raise
+    return [first, second]
+
+
+def _socket(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
