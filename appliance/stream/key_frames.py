@@ -26,10 +26,13 @@ class KeyFrameRequests:
         self._quiet_until_s = self._answered_until_s = -float("inf")
 
     def request(self) -> None:
-        """Somebody lost the picture."""
+        """A receiver lost the picture."""
+        if asyncio.get_running_loop().time() >= self._answered_until_s:
+            self.demand()
+
+    def demand(self) -> None:
+        """The stream itself cannot go on without a key frame, whatever is on its way: it begins, or has a hole."""
         loop = asyncio.get_running_loop()
-        if loop.time() < self._answered_until_s:
-            return
         if loop.time() >= self._quiet_until_s:
             self._ask()
         elif self._again is None:
@@ -37,16 +40,20 @@ class KeyFrameRequests:
 
     def key_frame_left(self, in_flight_s: float) -> None:
         """A key frame is on its way, and an answer to it cannot come earlier than ``in_flight_s`` from now."""
-        self.close()
+        self._forget()
         self._answered_until_s = asyncio.get_running_loop().time() + in_flight_s
 
     def close(self) -> None:
-        """Forget what is pending."""
+        """The session is over: forget what was asked and what is on its way."""
+        self._forget()
+        self._answered_until_s = -float("inf")
+
+    def _forget(self) -> None:
         if self._again is not None:
             self._again.cancel()
             self._again = None
 
     def _ask(self) -> None:
-        self.close()
+        self._forget()
         self._quiet_until_s = asyncio.get_running_loop().time() + self._debounce_s
         self._wanted()

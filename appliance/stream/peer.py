@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.errors import RelayUnreachable
 from appliance.stream.offer import whip_offer
+from appliance.stream.timestamps import PICTURE_RATE_HZ, VOICE_RATE_HZ
 
 if TYPE_CHECKING:
     from aiortc import RTCPeerConnection, RTCRtpTransceiver
@@ -51,7 +52,8 @@ class Peer:
     """One peer connection. Make it, then ``offer``, ``accept``; ``close`` whatever happened.
 
     ``next_picture`` and ``next_voice`` are awaited for what to send. Every RTP or RTCP packet that aiortc makes of it
-    goes to ``dispatch``; ``send`` really sends one. ``received`` is given each decrypted RTCP compound.
+    goes to ``dispatch``; ``send`` really sends one. ``received`` is given each decrypted RTCP compound. A sender that
+    breaks leaves the connection up: ``sender_ended`` tells.
     """
 
     def __init__(
@@ -62,10 +64,13 @@ class Peer:
         dispatch: Callable[[bytes], Awaitable[None]],
         received: Callable[[bytes], None],
         state_changed: Callable[[], None],
+        sender_ended: Callable[[], None],
         source_addresses: tuple[str, ...] = (),
     ) -> None:
         """``source_addresses``: those from which the relay is reached; checked first, loopback included."""
-        self._pc, voice, picture = _open(_Track("audio", 48_000, next_voice), _Track("video", 90_000, next_picture))
+        voice_track = _Track("audio", VOICE_RATE_HZ, next_voice, sender_ended)
+        picture_track = _Track("video", PICTURE_RATE_HZ, next_picture, sender_ended)
+        self._pc, voice, picture = _open(voice_track, picture_track)
         self._pc.on("connectionstatechange", state_changed)
         self.picture_ssrc: int = picture.sender._ssrc
         self.voice_ssrc: int = voice.sender._ssrc
@@ -181,8 +186,12 @@ def load() -> None:
 class _Track:
     """What aiortc's sender needs of a track. A new one for each session, because a sender's end stops its track."""
 
-    def __init__(self, kind: str, rate_hz: int, following: Callable[[], Awaitable[Encoded]]) -> None:
+    def __init__(
+        self, kind: str, rate_hz: int, following: Callable[[], Awaitable[Encoded]], ended: Callable[[], None]
+    ) -> None:
         self.kind = kind
+        #: Called by aiortc when the sender is over: stopped, or broken by a unit that it could not packetise.
+        self.stop = ended
         self.id = str(uuid.uuid4())
         self._time_base = Fraction(1, rate_hz)
         self._following = following
@@ -195,9 +204,6 @@ class _Track:
         packet = Packet(encoded.data)
         packet.pts, packet.time_base = encoded.ticks, self._time_base
         return packet
-
-    def stop(self) -> None:
-        """Nothing to stop: the queue belongs to the publisher."""
 
 
 class _Probe:

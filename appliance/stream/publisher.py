@@ -103,7 +103,7 @@ class Publisher:
     def picture(self, unit: AccessUnit) -> None:
         """Take an access unit. Never blocks."""
         if not self._pictures.put(unit) and self._state == "up":
-            self._key_frames.request()
+            self._key_frames.demand()
 
     def voice(self, frame: OpusFrame) -> None:
         """Take a voice frame. Never blocks."""
@@ -205,7 +205,7 @@ class Publisher:
         """From the answer on, while ICE and DTLS still connect: so the key frame is ready when they are done."""
         self._pictures.open()
         self._voices.open()
-        self._key_frames.request()
+        self._key_frames.demand()
 
     def _connected(self, session: PublishingSession) -> None:
         self._session = session
@@ -213,7 +213,7 @@ class Publisher:
         self._up_since_s = asyncio.get_running_loop().time()
         self._last_error = None
         if self._pictures.needs_key_frame:
-            self._key_frames.request()
+            self._key_frames.demand()
         self._enter("up")
 
     def _end_queueing(self) -> None:

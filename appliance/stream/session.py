@@ -89,6 +89,7 @@ class PublishingSession:
         self._changed = asyncio.Event()
         #: Whether the session died of silence, so that nobody is there to say goodbye to.
         self.lost = False
+        self._sending = True
         self.counts = SessionCounts()
         loop = asyncio.get_running_loop()
         self._now_s = loop.time
@@ -100,6 +101,7 @@ class PublishingSession:
             dispatch=self._dispatch,
             received=self._received,
             state_changed=self._changed.set,
+            sender_ended=self._sender_ended,
             source_addresses=source_addresses,
         )
         self._names: dict[int, str] = {}
@@ -146,7 +148,7 @@ class PublishingSession:
             raise
 
     async def _watch(self) -> NoReturn:
-        while self._peer.state == "connected":
+        while self._peer.state == "connected" and self._sending:
             now_s = self._now_s()
             if now_s >= self._liveness.dies_s:
                 raise RelayUnreachable(f"the relay has not answered for {now_s - self._liveness.heard_s:.1f} s")
@@ -154,7 +156,7 @@ class PublishingSession:
             self._peer.probe(self._answered)
             every_s = self._times.suspect_s / 4 if self._liveness.suspected else self._times.probe_every_s
             await self._pause(min(every_s, self._liveness.dies_s - now_s))
-        raise RelayUnreachable("the relay ended the media connection")
+        raise RelayUnreachable("the media connection ended")
 
     def suspect(self) -> None:
         """Something else says that the relay is gone: find out within ``suspect_s``."""
@@ -233,6 +235,10 @@ class PublishingSession:
             await self._peer.send(packet)
         elif timeline.packets:  # before the first, aiortc would report the year 1900
             await self._peer.send(timeline.rewrite(packet, self._clock.now_us()))
+
+    def _sender_ended(self) -> None:
+        self._sending = False
+        self._changed.set()
 
     def _received(self, compound: bytes) -> None:
         self._liveness.heard(self._now_s())

@@ -54,6 +54,26 @@ async def test_a_request_that_crosses_the_key_frame_on_its_way_has_its_answer() 
     assert not _timers_of(requests)
 
 
+async def test_a_hole_of_our_own_needs_another_key_frame_whatever_is_on_its_way() -> None:
+    encoder = _Encoder()
+    requests = KeyFrameRequests(encoder.want, debounce_s=DEBOUNCE_S)
+    requests.demand()
+    requests.key_frame_left(10.0)
+    requests.demand()
+    async with asyncio.timeout(5):
+        await encoder.asked_again()
+    assert len(encoder.asked_s) == 2
+
+
+async def test_a_new_session_owes_nothing_to_the_one_before() -> None:
+    encoder = _Encoder()
+    requests = KeyFrameRequests(encoder.want, debounce_s=0.0)
+    requests.key_frame_left(10.0)
+    requests.close()
+    requests.request()
+    assert len(encoder.asked_s) == 1
+
+
 async def test_a_request_after_the_key_frame_left_means_that_it_was_lost_too() -> None:
     encoder = _Encoder()
     requests = KeyFrameRequests(encoder.want, debounce_s=DEBOUNCE_S)

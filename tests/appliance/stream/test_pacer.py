@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from appliance.stream.pacer import BURST_PACKETS, Pacer
 
 KEY_FRAME_PACKETS = 94  # 120 kB
+INTERVAL_US = 200_000  # long, so that a busy machine's delays are small against it
 
 
 class _Wire:
@@ -54,23 +55,22 @@ def _put(pacer: Pacer, packets: int) -> list[bytes]:
 async def test_a_key_frame_is_spread_over_half_a_frame_interval_at_least() -> None:
     wire = _Wire()
     async with _pacing(wire) as pacer:
+        for number in range(40):
+            pacer.picture(number * INTERVAL_US)
         made = _put(pacer, KEY_FRAME_PACKETS)
         await pacer.drained()
     assert [packet for _, packet in wire.sent] == made
-    assert wire.lasted_s >= 0.5 / 30
+    assert wire.lasted_s >= INTERVAL_US / 2e6
     largest = max(len(list(burst)) for _, burst in itertools.groupby(wire.sent, key=lambda sent: round(sent[0], 3)))
-    assert largest < KEY_FRAME_PACKETS / 2
+    assert largest <= KEY_FRAME_PACKETS / 4, "however late a tick was"
 
 
 async def test_the_spread_follows_the_frame_rate() -> None:
-    wire = _Wire()
-    async with _pacing(wire) as pacer:
+    async with _pacing(_Wire()) as pacer:
+        assert 0.5 / 30 <= pacer.spread_s < 1 / 30, "what most cameras give, until it is known"
         for number in range(40):
             pacer.picture(number * 100_000)
-        assert abs(pacer.spread_s - 0.06) < 0.002
-        _put(pacer, KEY_FRAME_PACKETS)
-        await pacer.drained()
-    assert wire.lasted_s >= 0.05
+        assert 0.05 <= pacer.spread_s < 0.1
 
 
 async def test_a_camera_that_paused_does_not_stretch_the_next_picture_over_its_pause() -> None:

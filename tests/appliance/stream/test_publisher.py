@@ -16,11 +16,12 @@ from aiortc.rtp import RtcpPsfbPacket
 from appliance.stream.bearer import StaticBearer
 from appliance.stream.publisher import LinkState, Publisher
 from appliance.stream.session import SessionTimes
-from tests.appliance.stream.media import Lesson, unit
-from tests.appliance.stream.whip_server import WhipServer, whip_server
+from appliance.stream.timestamps import picture_ticks
+from tests.appliance.stream.media import Lesson, unit, voice
+from tests.appliance.stream.whip_server import ServerSession, WhipServer, whip_server
 
 LESSON_ID = "01" * 16
-QUICK = SessionTimes(connect_s=2.0, close_s=1.0, liveness_s=0.5, probe_every_s=0.1, suspect_s=0.2)
+QUICK = SessionTimes(connect_s=2.0, close_s=1.0, liveness_s=1.0, probe_every_s=0.1, suspect_s=0.2)
 
 
 class States:
@@ -242,6 +243,40 @@ def _falling_silent(server: WhipServer) -> Any:
         return response
 
     return answer
+
+
+async def test_a_slow_network_costs_whole_pictures_and_never_the_voice(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = False
+    monkeypatch.setattr("appliance.stream.peer.Peer.blocked", lambda self: slow)
+    async with whip_server() as server, on_air(server) as air:
+        session = await server.session(1)
+        await air.states.until("up")
+        air.publisher.picture(unit(0, key_frame=True))
+        await session.until(lambda: _pictures(session) == 1)
+        slow, asked = True, air.lesson.key_frames_wanted
+        for number in range(1, 31):  # a second
+            air.publisher.picture(unit(number * 33_333))
+        air.publisher.voice(voice(0))
+        await session.until(lambda: session.packets("audio"))
+        assert _pictures(session) == 1
+        air.lesson.asked.clear()
+        if air.lesson.key_frames_wanted == asked:
+            async with asyncio.timeout(5):
+                await air.lesson.asked.wait()
+        slow = False
+        air.publisher.picture(unit(31 * 33_333, key_frame=True))
+        await session.until(lambda: _has_key_frame_at(session, 31 * 33_333))
+        assert air.publisher.figures().pictures_dropped >= 15
+
+
+def _pictures(session: ServerSession) -> int:
+    return sum(packet.marker for packet in session.packets("video"))
+
+
+def _has_key_frame_at(session: ServerSession, capture_us: int) -> bool:
+    packets = session.packets("video")
+    ticks = (packets[-1].timestamp - packets[0].timestamp) & 0xFFFFFFFF
+    return packets[-1].marker and ticks == picture_ticks(capture_us)
 
 
 async def test_one_publisher_serves_one_lesson_after_the_other() -> None:
