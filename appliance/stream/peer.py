@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.errors import RelayUnreachable
 from appliance.stream.offer import whip_offer
+from appliance.stream.route import Route
 from appliance.stream.timestamps import PICTURE_RATE_HZ, VOICE_RATE_HZ
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ class Peer:
         received: Callable[[bytes], None],
         state_changed: Callable[[], None],
         sender_ended: Callable[[], None],
-        source_addresses: tuple[str, ...] = (),
+        route: Route,
     ) -> None:
-        """``source_addresses``: those from which the relay is reached; checked first, loopback included."""
+        """``route``: how the relay is reached; checked first, loopback included."""
         voice_track = _Track("audio", VOICE_RATE_HZ, next_voice, sender_ended)
         picture_track = _Track("video", PICTURE_RATE_HZ, next_picture, sender_ended)
         self._pc, voice, picture = _open(voice_track, picture_track)
@@ -83,7 +84,8 @@ class Peer:
         dtls._send_rtp = dispatch
         _listen(dtls, received)
         self._filter_datagrams()
-        gather_first(self._connection, source_addresses)
+        gather_first(self._connection, route.sources)
+        _check_first(self._connection, frozenset(route.destinations))
         stay_closed(self._connection)
 
     @property
@@ -279,6 +281,17 @@ def gather_first(connection: Any, first: tuple[str, ...]) -> None:
         return await gather(component=component, addresses=ranked, timeout=timeout)
 
     connection.get_component_candidates = get_component_candidates
+
+
+def _check_first(connection: Any, destinations: frozenset[str]) -> None:
+    """Checks start 20 ms apart, and a relay names all its addresses: begin with the one that answered the POST."""
+    sort = connection.sort_check_list
+
+    def sort_check_list() -> None:
+        sort()
+        connection._check_list.sort(key=lambda pair: pair.remote_candidate.host not in destinations)
+
+    connection.sort_check_list = sort_check_list
 
 
 def stay_closed(connection: Any) -> None:

@@ -23,7 +23,7 @@ from appliance.stream.ask import CONNECT_S, RelayBusy
 from appliance.stream.bearer import Bearer
 from appliance.stream.key_frames import DEBOUNCE_S, KeyFrameRequests
 from appliance.stream.queues import PictureQueue, VoiceQueue
-from appliance.stream.route import source_addresses
+from appliance.stream.route import Route, route_to
 from appliance.stream.whip import WhipAnswer, WhipClient
 from appliance.supervise import Backoff
 
@@ -184,14 +184,14 @@ class Publisher:
         from appliance.stream.session import PublishingSession
 
         port = self._endpoint.port or 443
-        sources = await source_addresses(self._endpoint.host, port) if self._endpoint.host else ()
+        route = await route_to(self._endpoint.host, port) if self._endpoint.host else Route()
         return PublishingSession(
             pictures=self._pictures,
             voices=self._voices,
             clock=clock,
             on_picture_lost=self._key_frames.request,
             on_key_frame_left=self._key_frames.key_frame_left,
-            source_addresses=sources,
+            route=route,
             times=self._times,
         )
 

@@ -19,6 +19,7 @@ from appliance.stream.offer import canonical_names
 from appliance.stream.pacer import Pacer
 from appliance.stream.peer import Encoded, Peer
 from appliance.stream.queues import PictureQueue, VoiceQueue
+from appliance.stream.route import Route
 from appliance.stream.timestamps import (
     PICTURE_RATE_HZ,
     VOICE_RATE_HZ,
@@ -76,7 +77,7 @@ class PublishingSession:
         clock: LessonClock,
         on_picture_lost: Callable[[], None],
         on_key_frame_left: Callable[[float], None],
-        source_addresses: tuple[str, ...] = (),
+        route: Route,
         times: SessionTimes | None = None,
     ) -> None:
         """``on_key_frame_left`` is told how long, in seconds, a receiver cannot have answered that key frame."""
@@ -102,7 +103,7 @@ class PublishingSession:
             received=self._received,
             state_changed=self._changed.set,
             sender_ended=self._sender_ended,
-            source_addresses=source_addresses,
+            route=route,
         )
         self._names: dict[int, str] = {}
         self._timelines = {

@@ -10,6 +10,7 @@ from aiortc import sdp
 from appliance.capture.clock import LessonClock
 from appliance.stream.offer import canonical_names
 from appliance.stream.queues import PictureQueue, VoiceQueue
+from appliance.stream.route import Route
 from appliance.stream.session import PublishingSession
 
 
@@ -21,7 +22,7 @@ async def offer() -> str:
         clock=LessonClock.start(),
         on_picture_lost=lambda: None,
         on_key_frame_left=lambda in_flight_s: None,
-        source_addresses=("127.0.0.1",),
+        route=Route(sources=("127.0.0.1",), destinations=("127.0.0.1",)),
     )
     try:
         return await session.offer()

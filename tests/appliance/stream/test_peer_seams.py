@@ -71,6 +71,8 @@ def test_gathering_and_connecting_go_by_the_names_that_are_replaced() -> None:
         ice.Connection.gather_candidates
     )
     assert "await self._connection.connect()" in _source(rtcicetransport.RTCIceTransport.start)
+    assert "self.sort_check_list()" in _source(ice.Connection.connect)
+    assert "for pair in self._check_list:" in _source(ice.Connection._check_periodic)
     assert "self._query_consent_task = asyncio.create_task(self.query_consent())" in _source(ice.Connection.connect)
 
 

@@ -26,6 +26,7 @@ from appliance.capture.base import AccessUnit
 from appliance.capture.clock import LessonClock
 from appliance.errors import RelayUnreachable
 from appliance.stream.queues import PictureQueue, VoiceQueue
+from appliance.stream.route import Route
 from appliance.stream.session import PublishingSession, SessionTimes
 from appliance.stream.timestamps import PICTURE_RATE_HZ, VOICE_RATE_HZ, ntp_time
 from tests.appliance.stream.media import decodable, unit, voice
@@ -50,7 +51,7 @@ class Stage:
             clock=clock,
             on_picture_lost=self._picture_lost,
             on_key_frame_left=self._key_frame_left,
-            source_addresses=("127.0.0.1",),
+            route=Route(sources=("127.0.0.1",), destinations=("127.0.0.1",)),
             times=times,
         )
 
@@ -347,6 +348,21 @@ async def test_a_machine_that_has_only_loopback_reaches_a_relay_on_it(monkeypatc
     monkeypatch.setattr("aioice.ice.get_host_addresses", lambda use_ipv4, use_ipv6: [])
     async with stage() as on:
         assert on.server.address()[0] == "127.0.0.1"
+
+
+async def test_the_address_that_answered_the_post_is_checked_first() -> None:
+    """Checks start 20 ms apart; a relay behind bridges and VPNs names many addresses."""
+    made = Stage(LessonClock.start(), None, decode=False)
+    try:
+        answer = await made.server.answer(await made.session.offer())
+        right = next(line for line in answer.splitlines() if line.startswith("a=candidate:") and " 127.0.0.1 " in line)
+        wrong = [right.replace(" 127.0.0.1 ", f" 127.0.0.{number} ") for number in range(2, 12)]
+        await made.session.accept(answer.replace(right, "\r\n".join([*wrong, right])))
+        await made.session.connected()
+        checked = made.session._peer._connection._check_list
+        assert checked[0].remote_candidate.host == "127.0.0.1"
+    finally:
+        await made.close()
 
 
 async def test_a_relay_without_a_udp_path_is_given_up_on_soon() -> None:
