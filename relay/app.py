@@ -9,16 +9,15 @@ import asyncio
 import errno
 import logging
 import socket
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
 
-from relay.classroom.live import Moment
 from relay.classroom.rate import GuessLimit
 from relay.classroom.registry import TICK_S, LiveRegistry
+from relay.clock import moment
 from relay.engines.base import Engine
 from relay.engines.embedded import EmbeddedEngine
 from relay.errors import RelayError, StoreUnavailable
@@ -28,13 +27,11 @@ from relay.store.enrolment import Enrolment, forget_used_codes
 from relay.store.lesson_log import LessonLog, open_lessons
 from relay.store.register import RegisterReader, ensure_relay_id
 from relay.store.stills import StillFolder
-from relay.web.access_log import AccessLog
-from relay.web.app import build_app
+from relay.web.app import build_app, runner_of
 from relay.web.context import Relay
 from relay.web.metrics import Metrics
 
-STOP_WEB_S = 1.5  # requests that run, then connections; with the log's flush (1.5 s) and the engine's end under 5 s
-STOP_ENGINE_S = 1.0
+STOP_ENGINE_S = 1.0  # with the web's end (2 s) and the lesson log's flush (1 s) less than the 5 s that are promised
 HOUSEKEEPING_S = 6 * 3600
 CODES_KEPT_MS = 7 * 86_400_000  # an expired code still tells "expired" apart in the database for whoever asks why
 
@@ -47,13 +44,8 @@ class CannotServe(RelayError):
     key = "cannot_serve"
 
 
-def moment() -> Moment:
-    """Now."""
-    return Moment(time.monotonic(), time.time_ns() // 1_000_000)
-
-
 @asynccontextmanager
-async def running(settings: RelaySettings) -> AsyncIterator[asyncio.TaskGroup]:
+async def running(settings: RelaySettings) -> AsyncIterator[None]:
     """A relay that serves as long as the context is open. Raises ``CannotServe``, ``StoreUnavailable``."""
     async with AsyncExitStack() as stack:
         metrics = Metrics()
@@ -77,15 +69,16 @@ async def running(settings: RelaySettings) -> AsyncIterator[asyncio.TaskGroup]:
             clock=moment,
             guesses=GuessLimit(),
         )
-        tasks = await stack.enter_async_context(_vital_tasks(registers, log, live, database, stills))
         await _serve_web(settings, relay, stack)
-        yield tasks
+        # The group comes last: what fails before it is told as it is, not as a group of errors.
+        await stack.enter_async_context(_vital_tasks(registers, log, live, database, stills))
+        yield
 
 
 @asynccontextmanager
 async def _vital_tasks(
     registers: RegisterReader, log: LessonLog, live: LiveRegistry, database: Database, stills: StillFolder
-) -> AsyncIterator[asyncio.TaskGroup]:
+) -> AsyncIterator[None]:
     """The relay's own tasks. One that fails takes the relay with it, and systemd starts it anew."""
     async with asyncio.TaskGroup() as tasks:
         started = [
@@ -94,7 +87,7 @@ async def _vital_tasks(
             tasks.create_task(_keep_house(database, stills), name="housekeeping"),
         ]
         try:
-            yield tasks
+            yield
         finally:
             for task in started:
                 task.cancel()
@@ -140,18 +133,12 @@ async def _start_engine(settings: RelaySettings, metrics: Metrics, stack: AsyncE
         await engine.start()
     except OSError as error:
         raise CannotServe(_port_trouble("media.port", "UDP", media.port, error)) from error
-    metrics.engine(engine.figures)
+    metrics.engine(engine.counters)
     return engine
 
 
 async def _serve_web(settings: RelaySettings, relay: Relay, stack: AsyncExitStack) -> None:
-    runner = web.AppRunner(
-        build_app(relay),
-        access_log_class=AccessLog,
-        handle_signals=False,
-        shutdown_timeout=STOP_WEB_S,
-        lingering_time=0.5,  # what a refused body still sends is not waited for
-    )
+    runner = runner_of(build_app(relay))
     stack.push_async_callback(runner.cleanup)  # before setup: a half done one has to be undone, too
     await runner.setup()
     try:

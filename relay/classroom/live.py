@@ -148,4 +148,7 @@ class LiveClass:
         for running in self.running.values():
             if running.lesson.publisher == self.delivery.publisher:
                 running.heard_s = now.s
-                running.media_seen = running.media_seen or self.arriving(running)
+                if self.arriving(running):
+                    running.media_seen = True
+                    if running.kit_state != "curtain":
+                        running.curtain_until_s = float("-inf")  # it is open

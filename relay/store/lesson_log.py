@@ -22,7 +22,7 @@ from relay.store.register import Troubles
 
 RETRY_S = (0.5, 15.0)  # first and longest pause; a lock goes in moments, a full disk when somebody comes
 MAX_WAITING = 10_000  # lessons; years of them in one relay before the oldest is given up
-FLUSH_S = 1.5  # at shutdown, within the relay's 5 s
+FLUSH_S = 1.0  # at shutdown, within the relay's 5 s
 
 
 _log = logging.getLogger(__name__)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from aiohttp import web
 
 from relay.web import control, enrol, events, health, pages, sessions, static, stills, whep, whip
+from relay.web.access_log import AccessLog
 from relay.web.answers import add_headers, answer_refusals
 from relay.web.auth import AUTH, Authenticator
 from relay.web.context import RELAY, Relay
+
+SHUTDOWN_S = 1.0  # for requests that run (aiohttp may wait twice); streams and control connections end at once
+LINGER_S = 0.5  # how long a refused body is still read, so that its sender gets to see the refusal
 
 
 def build_app(relay: Relay) -> web.Application:
@@ -24,6 +28,17 @@ def build_app(relay: Relay) -> web.Application:
     app.on_shutdown.append(_end_streams)
     app.add_routes(_routes())
     return app
+
+
+def runner_of(app: web.Application) -> web.AppRunner:
+    """The runner with this relay's bounds. Its owner cleans it up, also when ``setup`` fails."""
+    return web.AppRunner(
+        app,
+        access_log_class=AccessLog,
+        handle_signals=False,
+        shutdown_timeout=SHUTDOWN_S,
+        lingering_time=LINGER_S,
+    )
 
 
 def _routes() -> list[web.RouteDef]:

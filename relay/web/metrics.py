@@ -69,18 +69,18 @@ class Metrics:
 
 
 class _EngineFigures:
-    """The engine's figures as a Prometheus collector: ``…_total`` is a counter, anything else a gauge."""
+    """The engine's figures as a Prometheus collector: ``…_now`` is a gauge, anything else a total since the start."""
 
     def __init__(self, figures: Figures) -> None:
         self._figures = figures
 
     def collect(self) -> Iterator[Metric]:
         for name, value in self._figures().items():
-            text = name.removesuffix("_total").replace("_", " ")
-            if name.endswith("_total"):
-                yield CounterMetricFamily(f"parta_media_{name.removesuffix('_total')}", f"Media: {text}", value=value)
+            text = f"Media: {name.replace('_', ' ')}"
+            if name.endswith("_now"):
+                yield GaugeMetricFamily(f"parta_media_{name.removesuffix('_now')}", text, value=value)
             else:
-                yield GaugeMetricFamily(f"parta_media_{name}", f"Media: {text}", value=value)
+                yield CounterMetricFamily(f"parta_media_{name}", text, value=value)
 
     def describe(self) -> Iterable[Metric]:
         return ()
