@@ -13,7 +13,7 @@ from bench.figures import Figure, table
 from bench.live import glass_to_glass, open_to_picture, press_to_picture
 from bench.skew import picture_voice_skew
 from tests.browser.chromium import chromium
-from tests.running import running_school
+from tests.running import FoundedSchool, running_school
 
 BENCHES = ("press", "open", "glass", "skew", "cpu", "viewers")
 
@@ -35,7 +35,8 @@ def main() -> None:
 async def _run(wanted: list[str], runs: int, seconds: float) -> None:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="parta-bench-") as folder:
-        async with running_school(Path(folder)) as school, chromium() as browser:
+        founded = FoundedSchool.found(Path(folder))
+        async with running_school(Path(folder) / "run", founded) as school, chromium() as browser:
             if "press" in wanted:
                 figures.append(await press_to_picture(school, browser, runs))
             await school.kit.press("start")

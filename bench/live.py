@@ -8,7 +8,7 @@ import time
 from playwright.async_api import Browser, Page
 
 from bench.figures import Figure
-from tests.browser.chromium import frames, pupil, until_new_frames, until_state
+from tests.browser.chromium import frames, pupil, until_new_frames, until_state, until_true
 from tests.running import RunningSchool
 
 SETTLE_S = 5.0  # the browser's jitter buffer needs a few seconds to find its level
@@ -61,7 +61,7 @@ async def glass_to_glass(school: RunningSchool, browser: Browser, length_s: floa
 
 
 async def _first_picture_s(page: Page, after_s: float) -> float:
-    await page.wait_for_function("after => lessonProbe.frames.some(f => f.at_unix_ms > after)", arg=after_s * 1000)
+    await until_true(page, "(after) => lessonProbe.frames.some((f) => f.at_unix_ms > after)", after_s * 1000)
     shown = await page.evaluate(
         "after => lessonProbe.frames.find(f => f.at_unix_ms > after).at_unix_ms", after_s * 1000
     )

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -226,12 +228,43 @@ async def _answers(http: aiohttp.ClientSession, url: str, program: Program) -> N
     raise AssertionError(f"{url} did not answer within {START_S} s:\n{program.tail()}")
 
 
+@dataclass(frozen=True)
+class FoundedSchool:
+    """A relay's state folder with a school, a class and an unused enrol code in it; copied for each run."""
+
+    state: Path
+    class_path: str
+    enrol_code: str
+    stream_key: str
+
+    @classmethod
+    def found(cls, folder: Path) -> FoundedSchool:
+        """Make one with ``parta-relay``'s own commands, as an IT person would."""
+        config = folder / "founding.toml"
+        config.write_text(f'[relay]\nstate_dir = "{folder / "state"}"\n')
+
+        def command(*words: str) -> dict[str, str]:
+            arguments = [sys.executable, "-m", "relay", *words, "--json", "--config", str(config)]
+            output = subprocess.run(arguments, check=True, capture_output=True, timeout=START_S).stdout
+            made: dict[str, str] = json.loads(output)
+            return made
+
+        command("school", "add", "Школа № 7")
+        made = command("class", "add", "7Б")
+        code = command("kit", "enrol-code", "--room", "12", "--class", "7Б")
+        key = command("kit", "stream-key", "--room", "12", "--class", "7Б")
+        return cls(folder / "state", made["class_path"], code["code"], key["stream_key"])
+
+
 @asynccontextmanager
-async def running_relay(folder: Path, *, advertise: tuple[str, ...] = ("127.0.0.1",)) -> AsyncIterator[RunningRelay]:
-    """A relay alone, with no school in it."""
+async def running_relay(
+    folder: Path, founded: FoundedSchool, *, advertise: tuple[str, ...] = ("127.0.0.1",), media_port: int | None = None
+) -> AsyncIterator[RunningRelay]:
+    """A relay with the founded school in it."""
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        relay = RunningRelay(folder, http, advertise=advertise)
+        relay = RunningRelay(folder, http, advertise, media_port=media_port or free_port(socket.SOCK_DGRAM))
+        shutil.copytree(founded.state, folder / "state")
         stack.push_async_callback(_stop, relay.program)
         await relay.start()
         yield relay
@@ -240,6 +273,7 @@ async def running_relay(folder: Path, *, advertise: tuple[str, ...] = ("127.0.0.
 @asynccontextmanager
 async def running_school(
     folder: Path,
+    founded: FoundedSchool,
     *,
     camera: str = 'kind = "simulated"',
     microphone: str = 'kind = "simulated"',
@@ -248,20 +282,14 @@ async def running_school(
 ) -> AsyncIterator[RunningSchool]:
     """A school in which the next press of the start button is seen by whoever opens ``class_url``."""
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(aiohttp.ClientSession())
-        relay = RunningRelay(folder / "relay", http, advertise=advertise)
-        if media_port is not None:
-            relay = RunningRelay(folder / "relay", http, advertise=advertise, media_port=media_port)
-        stack.push_async_callback(_stop, relay.program)
-        await relay.start()
-        await relay.command("school", "add", "Школа № 7")
-        made = await relay.command("class", "add", "7Б")
-        code = await relay.command("kit", "enrol-code", "--room", "12", "--class", "7Б")
-        kit = RunningKit(folder / "kit", http, relay.url, code["code"], camera, microphone)
+        relay = await stack.enter_async_context(
+            running_relay(folder / "relay", founded, advertise=advertise, media_port=media_port)
+        )
+        kit = RunningKit(folder / "kit", relay.http, relay.url, founded.enrol_code, camera, microphone)
         stack.push_async_callback(_stop, kit.program)
         await kit.start()
         await kit.until(lambda status: status["link"]["control"] == "up")
-        yield RunningSchool(relay, kit, made["class_path"])
+        yield RunningSchool(relay, kit, founded.class_path)
 
 
 async def _stop(program: Program) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests import leaks
+
 pytest_plugins = ["pytester"]
+
+LEAK_FIXTURES = Path(leaks.__file__)  # read before pytester changes the working folder
 
 # Each leak ends by itself a second later, so that this test leaves nothing behind either.
 LEAKS = {
@@ -29,12 +35,7 @@ def test_leak():
 
 @pytest.mark.parametrize("kind", LEAKS)
 def test_a_test_that_leaves_something_behind_fails(pytester: pytest.Pytester, kind: str) -> None:
-    from tests import conftest
-
-    source = conftest.__file__
-    assert source
-    with open(source, encoding="utf-8") as file:  # noqa: PTH123 - pytester hides pathlib's working folder
-        pytester.makeconftest(file.read().replace("SETTLE_S = 2.0", "SETTLE_S = 0.2"))
+    pytester.makeconftest(LEAK_FIXTURES.read_text(encoding="utf-8").replace("SETTLE_S = 2.0", "SETTLE_S = 0.2"))
     pytester.makepyfile("import asyncio, socket, subprocess, threading\nkept = []\n" + LEAKS[kind])
     result = pytester.runpytest_subprocess("-p", "asyncio", "-o", "asyncio_mode=auto")
     output = result.stdout.str()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -63,13 +64,27 @@ async def frames(page: Page) -> list[dict[str, Any]]:
     return found
 
 
-async def until_new_frames(page: Page, count: int = 10, timeout_s: float = 30) -> list[dict[str, Any]]:
-    """Wait until ``count`` pictures with a readable, later time code are shown than now; those pictures."""
-    before = await page.evaluate("lessonProbe.frames.at(-1)?.at_unix_ms ?? 0")
-    await page.wait_for_function(
-        "([before, count]) => lessonProbe.frames.filter("
-        "f => f.at_unix_ms > before && f.capture_us !== null).length >= count",
-        arg=[before, count],
-        timeout=timeout_s * 1000,
+async def until_true(page: Page, condition: str, argument: Any = None, timeout_s: float = 30) -> None:
+    """Wait until the JavaScript function ``condition(argument)`` is true, looking once per drawn frame.
+
+    Not Playwright's ``wait_for_function``: that one needs ``eval``, which the page's own policy forbids.
+    """
+    script = (
+        "async (argument) => { const holds = " + condition + ";"
+        "while (!(await holds(argument))) await new Promise((resolve) => requestAnimationFrame(resolve)); }"
     )
-    return [f for f in await frames(page) if f["at_unix_ms"] > before and f["capture_us"] is not None]
+    try:
+        async with asyncio.timeout(timeout_s):
+            await page.evaluate(script, argument)
+    except TimeoutError:
+        seen = await page.evaluate("({ ...document.documentElement.dataset, frames: lessonProbe.frames.length })")
+        raise AssertionError(f"{condition} was not true within {timeout_s} s; the page: {seen}") from None
+
+
+async def until_new_frames(page: Page, count: int = 10, timeout_s: float = 30) -> list[dict[str, Any]]:
+    """Wait until ``count`` pictures with a readable time code are shown after now; those pictures."""
+    before = await page.evaluate("performance.timeOrigin + performance.now()")
+    readable = "lessonProbe.frames.filter((f) => f.at_unix_ms > before && f.capture_us !== null)"
+    await until_true(page, f"([before, count]) => {readable}.length >= count", [before, count], timeout_s)
+    shown: list[dict[str, Any]] = await page.evaluate(f"(before) => {readable}", before)
+    return shown

@@ -9,13 +9,13 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.browser.chromium import chromium
-from tests.running import RunningSchool, running_school
+from tests.running import FoundedSchool, RunningSchool, running_school
 
 
 @pytest.fixture
-async def school(tmp_path: Path) -> AsyncIterator[RunningSchool]:
+async def school(tmp_path: Path, founded_school: FoundedSchool) -> AsyncIterator[RunningSchool]:
     """A relay and an enrolled kit with a simulated classroom, as real programs."""
-    async with running_school(tmp_path) as running:
+    async with running_school(tmp_path, founded_school) as running:
         yield running
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, Page, Request
 
-from tests.browser.chromium import PHONE, pupil, until_new_frames, until_state
+from tests.browser.chromium import PHONE, pupil, until_new_frames, until_state, until_true
 from tests.running import RunningSchool
 
 pytestmark = pytest.mark.browser
@@ -25,7 +25,7 @@ def rising(pictures: list[dict[str, Any]]) -> bool:
 async def until_voice(page: Page, energy: float) -> None:
     """Wait until sound of this much more energy has reached the page's speaker (WebRTC's ``totalAudioEnergy``)."""
     heard = await page.evaluate("lessonProbe.voiceEnergy()")
-    await page.wait_for_function("async (enough) => (await lessonProbe.voiceEnergy()) > enough", arg=heard + energy)
+    await until_true(page, "async (enough) => (await lessonProbe.voiceEnergy()) > enough", heard + energy)
 
 
 async def test_a_waiting_pupil_sees_the_lesson_from_the_press_to_its_end(
@@ -119,7 +119,7 @@ async def test_the_page_talks_to_its_own_origin_only_and_keeps_no_cookie(
 ) -> None:
     page = await pupil(browser, "about:blank")
     requests: list[Request] = []
-    page.on("request", requests.append)
+    page.on("request", lambda request: requests.append(request))
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
