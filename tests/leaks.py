@@ -1,4 +1,4 @@
-"""Two fixtures for every test: it leaves no task, thread, child process or socket behind. ``conftest.py`` applies them."""
+"""Fixtures for every test: it leaves no task, thread, process or socket behind. ``conftest.py`` applies them."""
 
 from __future__ import annotations
 

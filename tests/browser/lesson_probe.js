@@ -104,5 +104,9 @@ globalThis.lessonProbe = (() => {
   async function voiceEnergy() {
     return (await inbound("audio"))?.totalAudioEnergy ?? 0;
   }
-  return { frames, inbound, read, voiceEnergy };
+
+  /** How many connections the page has opened so far. */
+  const sessions = () => peers.length;
+
+  return { frames, inbound, read, sessions, voiceEnergy };
 })();

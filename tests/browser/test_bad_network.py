@@ -1,0 +1,69 @@
+"""A lesson over a bad network: kit and pupil both reach the relay's UDP port through a link that loses and fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page
+
+from tests.browser.chromium import pupil, until_new_frames, until_state, until_true
+from tests.lossy_link import LossyLink, every
+from tests.running import FoundedSchool, running_school
+
+pytestmark = pytest.mark.browser
+
+
+async def reloads(page: Page) -> bool:
+    """Whether the page was loaded anew since ``mark`` was set."""
+    return not await page.evaluate("'mark' in globalThis")
+
+
+async def test_five_percent_loss_each_way_neither_stops_the_picture_nor_reloads_the_page(
+    tmp_path: Path, founded_school: FoundedSchool, browser: Browser
+) -> None:
+    link = LossyLink(drop=every(20))
+    async with link:
+        advertise = (link.advertised,)
+        async with running_school(tmp_path, founded_school, advertise=advertise) as school:
+            link.target = ("127.0.0.1", school.relay.media_port)
+            page = await pupil(browser, school.class_url)
+            await page.evaluate("globalThis.mark = true")
+            await school.kit.press("start")
+
+            # 300 pictures on one connection: each packet of them has been through two lossy legs.
+            pictures = await until_new_frames(page, 300, timeout_s=60)
+
+            span_us = pictures[-1]["capture_us"] - pictures[0]["capture_us"]
+            assert span_us / len(pictures) < 2 * 1_000_000 / 30  # at least every other picture was shown
+            assert await page.evaluate("lessonProbe.sessions()") == 1
+            stats = await page.evaluate("lessonProbe.inbound('video')")
+            assert stats["nackCount"] > 0  # there was loss, and it was asked for
+            assert not await reloads(page)
+
+
+async def test_a_network_that_was_gone_brings_the_lesson_back_by_itself(
+    tmp_path: Path, founded_school: FoundedSchool, browser: Browser
+) -> None:
+    link = LossyLink()
+    async with link:
+        advertise = (link.advertised,)
+        async with running_school(tmp_path, founded_school, advertise=advertise) as school:
+            link.target = ("127.0.0.1", school.relay.media_port)
+            page = await pupil(browser, school.class_url)
+            await page.evaluate("globalThis.mark = true")
+            await school.kit.press("start")
+            before = await until_new_frames(page)
+            await school.kit.until_state("live")
+
+            link.cut()
+            await until_state(page, "reconnecting")
+            assert (await school.kit.until_state("degraded"))["tally"] == "not_live"
+            link.restore()
+
+            await school.kit.until_state("live")
+            after = await until_new_frames(page)
+            assert after[0]["capture_us"] > before[-1]["capture_us"]
+            await until_state(page, "live")
+            await until_true(page, "() => document.documentElement.dataset.link === 'up'")
+            assert not await reloads(page)
