@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -16,10 +17,12 @@ from pathlib import Path
 
 import aiohttp
 import psutil
+import pytest
 
 from appliance.settings import load_settings as load_kit_settings
 from relay.settings import load_settings as load_relay_settings
 from scripts import demo
+from tests.appliance.capture.media import Recipe, make_video
 from tests.running import free_port
 
 START_S = 40.0  # the promise is 5 s on an idle machine; tests share theirs
@@ -160,6 +163,26 @@ async def test_a_busy_port_is_one_line_that_names_it(tmp_path: Path) -> None:
         assert starting.startswith("Starting")
         assert len(said) == 1
         assert f"port {port}, for the relay's web pages" in said[0]
+
+
+async def test_a_video_with_sound_is_on_air_as_the_lesson(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "урок.mp4")
+    async with terminal(tmp_path / "state", "--camera", str(video)) as shown, aiohttp.ClientSession() as http:
+        panel = await shown.line(PANEL)
+        async with http.post(f"{panel}panel/buttons/start/press") as response:
+            assert response.status == 204
+        async with asyncio.timeout(START_S), http.get(f"{panel}events") as events:
+            async for line in events.content:  # on air: the relay finds picture *and* sound fresh
+                if line.startswith(b"data:") and json.loads(line[5:])["tally"] == "on_air":
+                    break
+        assert await shown.interrupt() == 0
+
+
+@pytest.mark.parametrize(("sound", "microphone"), [(True, "file"), (False, "none")])
+def test_a_video_without_sound_leaves_the_microphone_out(tmp_path: Path, sound: bool, microphone: str) -> None:
+    video = make_video(tmp_path / "lesson.mp4", Recipe(seconds=1, sound=sound))
+    settings = demo.kit_config(demo.Options(camera=video), "")
+    assert (settings.camera.kind, settings.microphone.kind) == ("file", microphone)
 
 
 async def test_a_file_that_is_no_video_is_one_line(tmp_path: Path) -> None:
