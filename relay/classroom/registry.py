@@ -256,7 +256,8 @@ class LiveRegistry:
         self._no_picture_since_s.pop(lesson.publisher, None)
         self._log.keep(live.end(lesson.lesson_id, reason, self._clock()))
         _log.info("lesson %s is over (%s)", lesson.lesson_id, reason)
-        if not keep_publisher and self._stage.delivery(lesson.class_id).publisher == lesson.publisher:
+        connected = self._stage.delivery(lesson.class_id).publisher
+        if not keep_publisher and connected in {None, lesson.publisher}:  # None: it may be about to connect
             self._stage.end_publisher(lesson.class_id)
         self._publish_change(lesson.class_id)
         self.followers.wake_kits([lesson.publisher])

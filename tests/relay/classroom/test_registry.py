@@ -71,6 +71,16 @@ def test_a_kits_status_begins_its_lesson_and_the_next_one_without_it_ends_it(sch
     assert (ended.lesson_id, ended.ended_unix_ms, ended.end_reason) == (LESSON, START_MS + 60_000, "kit")
 
 
+def test_a_session_that_is_about_to_connect_ends_with_its_lesson_and_another_kits_does_not(school: School) -> None:
+    school.live.kit_status(KIT, PLACE, status("starting"))
+    school.live.kit_status(KIT, PLACE, status("idle", None))
+    assert school.stage.asked == [("end_publisher", CLASS.class_id)]
+    school.measure(publisher=SECOND_KIT)
+    school.live.kit_status(KIT, PLACE, status("starting"))
+    school.live.kit_status(KIT, PLACE, status("idle", None))
+    assert school.stage.asked == [("end_publisher", CLASS.class_id)]
+
+
 def test_a_status_with_another_lesson_ends_the_one_before(school: School) -> None:
     school.live.kit_status(KIT, PLACE, status("live"))
     school.live.kit_status(KIT, PLACE, status("starting", NEXT_LESSON))

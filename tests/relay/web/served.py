@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import web
@@ -47,6 +47,15 @@ class Clock:
         return Moment(now.s + self.shift_s, now.unix_ms + round(self.shift_s * 1000))
 
 
+class Reachable(Protocol):
+    """A relay that answers somewhere, in this process or another."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def http(self) -> aiohttp.ClientSession: ...
+
+
 @dataclass
 class Served:
     """What tests work with."""
@@ -74,12 +83,7 @@ class Served:
 
     async def kit(self) -> TokenKit:
         """A kit that enrolled in room 12 over HTTP."""
-        key = Ed25519PrivateKey.generate()
-        body = {"code": await self.code(), "public_key": public_key(key), "software": "parta-kit test"}
-        async with self.http.post(f"{self.url}/api/enrol", json=body) as response:
-            assert response.status == 201, await response.text()
-            enrolled = await response.json()
-        return TokenKit(key, enrolled["kit_id"], enrolled["relay_id"], enrolled)
+        return await enrolled(self.http, self.url, await self.code())
 
     async def notice(self) -> None:
         """What ``relay/app.py`` does every second."""
@@ -99,7 +103,6 @@ class TokenKit:
     key: Ed25519PrivateKey
     kit_id: str
     relay_id: str
-    enrolled: dict[str, Any]
 
     def token(self, method: str, path: str, lesson_id: str | None = LESSON, **change: Any) -> str:
         """A token for one request; ``change`` makes it a wrong one."""
@@ -160,6 +163,16 @@ async def served(folder: Path) -> AsyncIterator[Served]:
         yield Served(url, http, app, runner, engine, relay, database, office, clock, made.class_id, made.link, log)
 
 
+async def enrolled(http: aiohttp.ClientSession, url: str, code: str) -> TokenKit:
+    """A kit that enrols with this code over HTTP."""
+    key = Ed25519PrivateKey.generate()
+    body = {"code": code, "public_key": public_key(key), "software": "parta-kit test"}
+    async with http.post(f"{url}/api/enrol", json=body) as response:
+        assert response.status == 201, await response.text()
+        told = await response.json()
+    return TokenKit(key, told["kit_id"], told["relay_id"])
+
+
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
@@ -167,7 +180,7 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 
 @asynccontextmanager
-async def control(relay: Served, kit: TokenKit) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+async def control(relay: Reachable, kit: TokenKit) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     """The kit's control connection, before hello."""
     headers = kit.bearer("GET", "/control", None)
     async with relay.http.ws_connect(f"{relay.url}/control", headers=headers) as socket:
@@ -175,7 +188,7 @@ async def control(relay: Served, kit: TokenKit) -> AsyncIterator[aiohttp.ClientW
 
 
 @asynccontextmanager
-async def welcomed(relay: Served, kit: TokenKit) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+async def welcomed(relay: Reachable, kit: TokenKit) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     """The kit's control connection, after welcome."""
     async with control(relay, kit) as socket:
         await say(socket, messages.Hello(versions=messages.VERSIONS, software="test"))
