@@ -154,9 +154,19 @@ class Session:
         return fresh
 
     def resend(self) -> list[bytes]:
-        """The newest flight again: OpenSSL's own timer starts at a whole second, which a joining pupil would feel.
-        Identical records are lawful; a peer that has them drops them as replays."""
-        return self._flight if self.state == "handshake" else []
+        """The newest flight again. OpenSSL's own timer starts at a whole second, which a joining pupil would feel;
+        before it fires, the same records are repeated, which a peer that has them drops as replays. What OpenSSL makes
+        anew then has fresh record numbers, and so draws a lost last flight from the peer."""
+        if self.state != "handshake":
+            return []
+        if self._connection.DTLSv1_get_timeout() != 0:
+            return self._flight
+        try:
+            self._connection.DTLSv1_handle_timeout()
+        except SSL.Error:  # it has given up; the session's own limit ends it
+            return []
+        self._collect()
+        return self.take_outgoing()
 
     def close(self) -> list[bytes]:
         """The close_notify, if there is somebody to hear it. Safe to call twice."""

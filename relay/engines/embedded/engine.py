@@ -20,7 +20,7 @@ from relay.engines.embedded.agreement import Agreement, Candidate, Local
 from relay.engines.embedded.channel import FAST_TICK_S, Channel
 from relay.engines.embedded.counters import Counters
 from relay.engines.embedded.demux import Demux
-from relay.engines.embedded.dtls import PROFILES, Endpoint, Profile
+from relay.engines.embedded.dtls import PROFILES, Endpoint, Fingerprint, Profile
 from relay.engines.embedded.publisher import Publisher
 from relay.engines.embedded.transport import Transport, new_generation
 from relay.engines.embedded.udp import UdpPort
@@ -105,6 +105,11 @@ class EmbeddedEngine:
     def port(self) -> int:
         """The UDP port that is bound."""
         return self._udp.port
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """The certificate that peers meet."""
+        return self._endpoint.fingerprint
 
     # -- sessions
 

@@ -20,6 +20,7 @@ from relay.engines.embedded.udp import Address, Path
 MAX_ADDRESSES = 8  # that one peer may check from at a time: a few interfaces, both families
 RESEND_FIRST_S = 0.15  # a lost handshake flight is sent again after this, then after twice as long, and so on
 RESEND_MOST_S = 1.0
+PATH_SILENT_S = 3.5  # a path without checks for so long was left (a NAT forgot it): browsers check every 2.5 s
 
 
 class TransportUser(Protocol):
@@ -57,6 +58,7 @@ class Transport:
     """Everything below RTP of one session."""
 
     __slots__ = (
+        "_checked_at_s",
         "_counters",
         "_dtls",
         "_opener",
@@ -82,6 +84,7 @@ class Transport:
         self._started = False
         self._resend_after_s = RESEND_FIRST_S
         self._resend_at_s = now_s
+        self._checked_at_s = now_s
         self.user = user
         self.generations = [new_generation(agreement.credentials.ufrag)]
         self.addresses: list[Address] = []
@@ -98,8 +101,12 @@ class Transport:
     def take_path(self, path: Path, now_s: float, *, chosen: bool) -> None:
         """A verified binding request came along ``path``. The peer's choice wins; until it chooses, the newest."""
         self.heard_at_s = now_s
-        if chosen or self.path is None or not self.connected:
+        current = self.path
+        if current is None or chosen or not self.connected or now_s - self._checked_at_s > PATH_SILENT_S:
             self.path = path
+            self._checked_at_s = now_s
+        elif path is current:
+            self._checked_at_s = now_s
         if not self._started:
             self._started = True
             self._dtls.start()
