@@ -72,7 +72,7 @@ class _Track(MediaStreamTrack):
         self._number = 0
         self._begun_s = asyncio.get_running_loop().time()
 
-    async def recv(self) -> av.Packet:
+    async def recv(self) -> av.Packet[av.stream.Stream]:
         if self.readyState != "live":
             raise MediaStreamError
         due_s = self._begun_s + float(self._number * self._step * self._base)
@@ -114,7 +114,7 @@ class AiortcViewer:
         self.counts = {"video": 0, "audio": 0}
         self.times: list[float] = []
         self._news = asyncio.Event()
-        self._tasks = [asyncio.create_task(self._follow(r.track)) for r in peer.getReceivers() if r.track is not None]
+        self._tasks = [asyncio.create_task(self._follow(r.track)) for r in peer.getReceivers()]
 
     async def _follow(self, track: MediaStreamTrack) -> None:
         while True:

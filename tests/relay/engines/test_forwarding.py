@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -32,8 +33,8 @@ async def test_a_viewer_who_came_first_gets_every_picture_in_order(engine: Embed
             publisher.send(packet)
         got = await viewer.take(60)
     assert [packet.payload for packet in got] == [packet.payload for packet in sent]
-    assert all(b.sequence == a.sequence + 1 for a, b in zip(got, got[1:], strict=False))
-    assert all(b.timestamp - a.timestamp == 3000 for a, b in zip(got, got[1:], strict=False))
+    assert all(b.sequence == a.sequence + 1 for a, b in itertools.pairwise(got))
+    assert all(b.timestamp - a.timestamp == 3000 for a, b in itertools.pairwise(got))
     assert len({packet.ssrc for packet in got}) == 1
     assert all(packet.marker for packet in got)
 
@@ -78,7 +79,7 @@ async def test_the_replayed_pictures_stand_close_before_the_live_edge(engine: Em
             replayed = await viewer.take(60)
             publisher.send(camera.picture())
             live = await viewer.next_rtp()
-    steps = [b.timestamp - a.timestamp for a, b in zip(replayed, replayed[1:], strict=False)]
+    steps = [b.timestamp - a.timestamp for a, b in itertools.pairwise(replayed)]
     assert all(0 < step <= 3000 for step in steps)
     assert sum(steps) < 90 * 200  # two seconds of pictures within a fifth of one
     assert live.timestamp - replayed[-1].timestamp == 3000
@@ -98,22 +99,21 @@ async def test_a_viewer_starts_at_a_key_frame_and_asks_for_one(engine: EmbeddedE
 
 
 async def test_a_viewer_lives_through_its_publisher_being_replaced(engine: EmbeddedEngine) -> None:
-    async with raw_viewer(engine) as viewer:
-        async with raw_publisher(engine, "kit") as first:
-            camera = Camera(ssrc=0xAAAA, sequence=65_530, timestamp=2**32 - 6000)
+    async with raw_viewer(engine) as viewer, raw_publisher(engine, "kit") as first:
+        camera = Camera(ssrc=0xAAAA, sequence=65_530, timestamp=2**32 - 6000)
+        for _ in range(12):
+            first.send(camera.picture())
+        before = await viewer.take(12)
+        async with raw_publisher(engine, "kit") as second:
+            await asyncio.wait_for(first.closed.wait(), 5)
+            camera = Camera(ssrc=0xBBBB, sequence=7, timestamp=1)
             for _ in range(12):
-                first.send(camera.picture())
-            before = await viewer.take(12)
-            async with raw_publisher(engine, "kit") as second:
-                await asyncio.wait_for(first.closed.wait(), 5)
-                camera = Camera(ssrc=0xBBBB, sequence=7, timestamp=1)
-                for _ in range(12):
-                    second.send(camera.picture())
-                after = await viewer.take(12)
+                second.send(camera.picture())
+            after = await viewer.take(12)
     got = before + after
     assert {packet.ssrc for packet in got} == {before[0].ssrc}
-    assert [(b.sequence - a.sequence) & 0xFFFF for a, b in zip(got, got[1:], strict=False)] == [1] * 23
-    steps = [(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in zip(got, got[1:], strict=False)]
+    assert [(b.sequence - a.sequence) & 0xFFFF for a, b in itertools.pairwise(got)] == [1] * 23
+    steps = [(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in itertools.pairwise(got)]
     assert steps[:11] + steps[12:] == [3000] * 22
     assert 0 < steps[11] < 90_000 * 6
 
@@ -128,7 +128,7 @@ async def test_a_publisher_that_starts_its_numbers_anew_leaves_no_hole(engine: E
         for _ in range(3):
             publisher.send(camera.picture())
         got = await viewer.take(6)
-    assert [(b.sequence - a.sequence) & 0xFFFF for a, b in zip(got, got[1:], strict=False)] == [1] * 5
+    assert [(b.sequence - a.sequence) & 0xFFFF for a, b in itertools.pairwise(got)] == [1] * 5
     assert got[3].timestamp - got[2].timestamp & 0xFFFFFFFF < 90_000
 
 

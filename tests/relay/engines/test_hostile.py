@@ -86,7 +86,7 @@ async def test_the_same_garbage_from_a_peers_own_address_ends_nothing(engine: Em
     async with raw_viewer(engine) as viewer, raw_publisher(engine) as publisher:
         camera = Camera()
         for peer in (viewer, publisher):
-            for datagram in CORPUS + [b"\x80\xc9" + os.urandom(60), b"\x17\xfe\xfd" + os.urandom(60)]:
+            for datagram in [*CORPUS, b"\x80\xc9" + os.urandom(60), b"\x17\xfe\xfd" + os.urandom(60)]:
                 peer.socket.sendto(datagram, peer.to)
             await alive(viewer, publisher, camera)
         assert engine.counters()["sessions_now"] == 2

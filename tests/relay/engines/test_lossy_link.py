@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.lossy_link import Address, Impairment, LossyLink, every, never, share
+from tests.relay.engines.waiting import until
 
 
 class Echo(asyncio.DatagramProtocol):
@@ -90,9 +91,7 @@ async def test_a_cut_link_passes_nothing_until_it_is_restored(echo: Echo) -> Non
         client, transport = await exchange(link, 0)
         link.cut()
         transport.sendto(b"lost")
-        async with asyncio.timeout(5):
-            while not link.dropped:
-                await asyncio.sleep(0)
+        await until(lambda: link.dropped > 0)
         link.restore()
         transport.sendto(b"kept")
         assert await asyncio.wait_for(client.got.get(), 5) == b"kept"
@@ -106,9 +105,7 @@ async def test_every_client_has_an_address_of_its_own_and_a_new_one_after_rebind
         assert len(set(echo.seen)) == 2
         link.rebind()
         one.sendto(b"again")
-        async with asyncio.timeout(5):
-            while len(echo.seen) < 3:
-                await asyncio.sleep(0)
+        await until(lambda: len(echo.seen) == 3)
         assert len(set(echo.seen)) == 3
         one.close()
         two.close()

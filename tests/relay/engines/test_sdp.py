@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -189,10 +190,16 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=
 @given(st.one_of(st.text(max_size=300), st.lists(st.one_of(LINES, WORDS), max_size=60).map("\r\n".join)))
 def test_nothing_but_a_rejection_comes_out_of_a_bad_offer(text: str) -> None:
     for body in (text, "v=0\r\n" + text):
-        try:
-            agreement.write_answer(agreement.agree_to_watch(sdp.read_offer(body)), LOCAL, SOURCES)
-        except OfferRejected as error:
-            assert error.status in (400, 406, 422)
+        assert status_of(body) in (201, 400, 406, 422)
+
+
+def status_of(body: str) -> int:
+    """What the offer gets."""
+    try:
+        agreement.write_answer(agreement.agree_to_watch(sdp.read_offer(body)), LOCAL, SOURCES)
+    except OfferRejected as error:
+        return error.status
+    return 201
 
 
 @settings(max_examples=300, deadline=None)
@@ -202,17 +209,13 @@ def test_a_good_offer_with_one_line_changed_is_taken_or_rejected(data: st.DataOb
     place = data.draw(st.integers(0, len(lines) - 1))
     cut = data.draw(st.integers(0, len(lines[place])))
     lines[place] = lines[place][:cut] + data.draw(WORDS)
-    try:
+    with contextlib.suppress(OfferRejected):
         agreement.write_answer(agreement.agree_to_watch(sdp.read_offer("\r\n".join(lines))), LOCAL, SOURCES)
-    except OfferRejected:
-        pass
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=200))
 def test_nothing_but_a_rejection_comes_out_of_a_bad_fragment(text: str) -> None:
     for body in (text, "a=ice-ufrag:" + text, "a=ice-ufrag:abcd\r\na=ice-pwd:" + text):
-        try:
+        with contextlib.suppress(FragmentRejected):
             sdp.read_fragment(body)
-        except FragmentRejected:
-            pass

@@ -15,7 +15,7 @@ POLL_S = 0.01
 async def until(holds: Callable[[], bool], limit_s: float = WAIT_S) -> None:
     """Wait until ``holds()``, for what has no event of its own."""
     async with asyncio.timeout(limit_s):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - that is what this function is for
             await asyncio.sleep(POLL_S)
 
 
