@@ -31,10 +31,10 @@ _log = logging.getLogger(__name__)
 class LessonLog:
     """See the module."""
 
-    def __init__(self, database: Database, troubles: Troubles, retry_s: tuple[float, float] = RETRY_S) -> None:
+    def __init__(self, database: Database, troubles: Troubles, retry_s: tuple[float, float] | None = None) -> None:
         self._database = database
         self._troubles = troubles
-        self._retry_s = retry_s
+        self._retry_s = RETRY_S if retry_s is None else retry_s
         self._waiting: OrderedDict[str, Lesson] = OrderedDict()
         self._news = asyncio.Event()
         self._empty = asyncio.Event()
