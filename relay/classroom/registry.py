@@ -137,13 +137,6 @@ class LiveRegistry:
         self._publish_change(running.lesson.class_id)
         return self._missing_picture(running, now)
 
-    def kit_silent(self, kit_id: str) -> None:
-        """The kit's control connection is gone; its lesson goes on."""
-        running = self._lesson_of.get(kit_id)
-        if running is not None:
-            running.kit_heard_s = float("-inf")
-            self._publish_change(running.lesson.class_id)
-
     def channel_for(self, publisher: str, place: Place, lesson_id: str | None) -> str:
         """Where a publisher goes: the class that its lesson began with, else its room's. Raises ``LessonOver``."""
         if lesson_id is not None and lesson_id in self._ended_by_hand:

@@ -59,12 +59,10 @@ class KitConnections:
         if self._closing:
             connection.close_soon(WSCloseCode.GOING_AWAY, "the relay stops")
 
-    def leave(self, connection: KitConnection) -> bool:
-        """A connection is over; whether it was the kit's newest."""
-        newest = self._of_kit.get(connection.kit_id) is connection
-        if newest:
+    def leave(self, connection: KitConnection) -> None:
+        """A connection is over."""
+        if self._of_kit.get(connection.kit_id) is connection:
             del self._of_kit[connection.kit_id]
-        return newest
 
     def close_all(self) -> None:
         """The relay stops."""
@@ -119,8 +117,7 @@ class KitConnection:
             try:
                 await self._serve(hello)
             finally:
-                if connections.leave(self):
-                    self._relay.live.kit_silent(self.kit_id)
+                connections.leave(self)  # its lesson goes on, and what it said last counts for KIT_SILENT_S
         except (ConnectionError, TimeoutError):
             _log.info("kit %s: its connection broke", self.kit_id)
             self._abort()

@@ -117,7 +117,6 @@ def test_a_kit_that_vanishes_keeps_its_lesson_and_takes_it_up_again(school: Scho
     school.live.kit_status(KIT, PLACE, status("live"))
     school.publish()
     school.measure(publisher=None, picture=False, sound=False)
-    school.live.kit_silent(KIT)
     assert school.state() == "reconnecting"
     school.live.kit_status(KIT, PLACE, status("starting"))
     school.publish()

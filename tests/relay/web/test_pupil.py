@@ -339,6 +339,19 @@ async def test_a_still_of_no_lesson_or_of_another_kits_is_refused(relay: Served,
 
 
 @pytest.mark.usefixtures("taught")
+async def test_a_still_is_seen_while_the_class_is_told_of_its_lesson(relay: Served, kit: TokenKit) -> None:
+    assert await put(relay, kit, "5") == 201
+    place = relay.relay.registers.latest.place(relay.relay.registers.latest.kits[kit.kit_id].room_id)
+    relay.relay.live.kit_status(kit.kit_id, place, lesson_status("idle", None))
+    url = f"{relay.url}/c/{relay.link}/stills/{LESSON}/5.jpg"
+    async with relay.http.get(url) as response:
+        assert response.status == 200, "the lesson was over a moment ago"
+    relay.clock.shift_s = 16 * 60
+    async with relay.http.get(url) as response:
+        assert response.status == 404
+
+
+@pytest.mark.usefixtures("taught")
 async def test_a_still_is_seen_under_its_own_class_link_only(relay: Served, kit: TokenKit) -> None:
     assert await put(relay, kit, "5") == 201
     _, other = await relay.office.add_class("8А", None)
