@@ -212,12 +212,14 @@ class Channel:
     def delivery(self, now_s: float) -> ChannelDelivery:
         """What pupils get now."""
         picture, voice = self._timelines["video"], self._timelines["audio"]
-        publisher = self.publisher
+        publisher = self.publisher if self.publisher is not None and self.publisher.connected(now_s) else None
+        picture_fresh = now_s - picture.last_at_s < PICTURE_FRESH_S and now_s - picture.key_at_s < KEY_FRESH_S
+        sound_fresh = now_s - voice.last_at_s < VOICE_FRESH_S and now_s - voice.loud_at_s < LOUD_FRESH_S
         connected = [viewer for viewer in self.viewers if viewer.connected]
         return ChannelDelivery(
-            publisher=publisher.name if publisher is not None and publisher.connected(now_s) else None,
-            picture_fresh=now_s - picture.last_at_s < PICTURE_FRESH_S and now_s - picture.key_at_s < KEY_FRESH_S,
-            sound_fresh=now_s - voice.last_at_s < VOICE_FRESH_S and now_s - voice.loud_at_s < LOUD_FRESH_S,
+            publisher=publisher.name if publisher is not None else None,
+            picture_fresh=publisher is not None and picture_fresh,
+            sound_fresh=publisher is not None and sound_fresh,
             viewers=len(connected),
             viewers_receiving=sum(viewer.receiving(now_s) for viewer in connected),
         )

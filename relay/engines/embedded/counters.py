@@ -20,7 +20,7 @@ class Counters:
     stun_malformed: int = 0
     stun_unknown_user: int = 0
     stun_bad_integrity: int = 0
-    stun_address_taken: int = 0
+    stun_probes: int = 0  # asked to prove a new address
 
     dtls_established: int = 0
     dtls_failed: int = 0

@@ -1,18 +1,33 @@
 """Whose datagram is this? RFC 7983's first byte, then one dictionary look-up; never a scan over sessions.
 
 A binding request is found by its user fragment and must prove its password; only then is its address known, and only
-known addresses may speak DTLS and SRTP. Everything else is counted and dropped without a reply.
+known addresses may speak DTLS and SRTP. A connected session that appears at a new address must answer a probe there
+before anything is sent to it. Everything else is counted and dropped without a reply.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from relay.engines.embedded import ice
 from relay.engines.embedded.counters import Counters
 from relay.engines.embedded.transport import MAX_ADDRESSES, Generation, Transport
 from relay.engines.embedded.udp import Address, Ancillary, Path
+
+MAX_CLAIMS = 1024  # outstanding proofs; the oldest is forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A verified binding request that came along a path which its session has yet to prove."""
+
+    transport: Transport
+    generation: Generation
+    path: Path
+    nominated: bool
+    answer: bytes
 
 
 class Demux:
@@ -23,6 +38,7 @@ class Demux:
         self._clock = clock
         self._by_ufrag: dict[str, tuple[Transport, Generation]] = {}
         self._by_address: dict[Address, Transport] = {}
+        self._claims: dict[bytes, _Claim] = {}  # by the transaction id of the probe
 
     def add(self, transport: Transport, generation: Generation) -> None:
         """Take binding requests for these credentials."""
@@ -35,6 +51,7 @@ class Demux:
         for address in transport.addresses:
             self._by_address.pop(address, None)
         transport.addresses.clear()
+        self._claims = {key: claim for key, claim in self._claims.items() if claim.transport is not transport}
 
     def forget_generation(self, transport: Transport, generation: Generation) -> None:
         """Stop taking binding requests for these credentials."""
@@ -65,10 +82,10 @@ class Demux:
     def _on_stun(self, data: bytes, address: Address, ancillary: Ancillary, sock: socket.socket) -> None:
         user = ice.user_of(data)
         if user is None:
-            self._counters.stun_malformed += 1
+            self._on_proof(data, address)
             return
         found = self._by_ufrag.get(user[0])
-        if found is None or found[1].remote_ufrag != user[1]:
+        if found is None or found[1].remote.ufrag != user[1]:
             self._counters.stun_unknown_user += 1
             return
         transport, generation = found
@@ -76,26 +93,52 @@ class Demux:
         if request is None:
             self._counters.stun_bad_integrity += 1
             return
-        if not self._learn(transport, address):
-            self._counters.stun_address_taken += 1
-            return
         self._counters.stun_requests += 1
         path = transport.path
         if path is None or path.address != address or request.nominated:
             path = Path(sock, address, ancillary, self._counters)
-        path.send(ice.success(request, (address[0], address[1]), generation.local.password))
-        transport.take_path(path, self._clock(), chosen=request.nominated)
-        if request.nominated and generation is transport.generations[-1]:
+        answer = ice.success(request, (address[0], address[1]), generation.local.password)
+        claim = _Claim(transport, generation, path, request.nominated, answer)
+        owner = self._by_address.get(address)
+        if owner is transport or (owner is None and not transport.connected):
+            self._take(claim)  # a new session proves its address by its DTLS handshake
+        else:
+            self._ask_for_proof(claim)
+
+    def _ask_for_proof(self, claim: _Claim) -> None:
+        """A session moves, or takes an address that another one spoke from. Its credentials are right, but it may have
+        forged the address, to send media to a third party or to cut off the other session. The probe is all it gets."""
+        transaction_id, datagram = ice.probe(claim.generation.local.ufrag, claim.generation.remote)
+        while len(self._claims) >= MAX_CLAIMS:
+            del self._claims[next(iter(self._claims))]
+        self._claims[transaction_id] = claim
+        self._counters.stun_probes += 1
+        claim.path.send(datagram)
+
+    def _on_proof(self, data: bytes, address: Address) -> None:
+        claim = self._claims.get(ice.answered(data) or b"")
+        if claim is None or claim.path.address != address or not ice.proves(data, claim.generation.remote):
+            self._counters.stun_malformed += 1
+            return
+        self._claims = {key: other for key, other in self._claims.items() if other.path.address != address}
+        if not claim.transport.closed:
+            self._take(claim)
+
+    def _take(self, claim: _Claim) -> None:
+        transport = claim.transport
+        claim.path.send(claim.answer)
+        self._learn(transport, claim.path.address)
+        transport.take_path(claim.path, self._clock(), chosen=claim.nominated)
+        if claim.nominated and claim.generation is transport.generations[-1]:
             self._retire_older(transport)
 
-    def _learn(self, transport: Transport, address: Address) -> bool:
-        """Tie an address to a transport. One that a living session speaks from stays that session's: nobody can take
-        another's place by forging its address."""
+    def _learn(self, transport: Transport, address: Address) -> None:
+        """Tie an address to a transport."""
         owner = self._by_address.get(address)
         if owner is transport:
-            return True
-        if owner is not None:
-            return False
+            return
+        if owner is not None:  # it left without a goodbye
+            owner.leave(address)
         if len(transport.addresses) >= MAX_ADDRESSES:
             current = transport.path.address if transport.path is not None else None
             oldest = next(known for known in transport.addresses if known != current)
@@ -103,7 +146,6 @@ class Demux:
             del self._by_address[oldest]
         transport.addresses.append(address)
         self._by_address[address] = transport
-        return True
 
     def _retire_older(self, transport: Transport) -> None:
         for generation in transport.generations[:-1]:

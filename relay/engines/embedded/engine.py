@@ -205,11 +205,11 @@ class EmbeddedEngine:
         session = self._session(session_id)
         credentials = sdp.read_fragment(fragment)
         transport = session.transport
-        if credentials is None or credentials.ufrag == transport.generations[-1].remote_ufrag:
+        if credentials is None or credentials.ufrag == transport.generations[-1].remote.ufrag:
             return None  # candidates: an ICE-lite agent sends no checks, so it has no use for them
         while len(transport.generations) >= MAX_GENERATIONS:
             self._demux.forget_generation(transport, transport.generations[1])
-        transport.generations.append(new_generation(credentials.ufrag))
+        transport.generations.append(new_generation(credentials))
         self._demux.add(transport, transport.generations[-1])
         return agreements.write_fragment(session.agreement, self._local(session))
 

@@ -1,7 +1,9 @@
 """ICE-lite (RFC 8445 §2.5): credentials, and the answer to a binding request that proves to know them.
 
 Pure: bytes in, bytes out. Anything that fails a check gets no answer at all, so a stranger learns nothing and cannot
-make the relay send. Not here: which session a request belongs to (``demux.py``).
+make the relay send. A lite agent sends no checks of its own (RFC 8445 §2.5), with one exception here: before media goes
+to a new address, whoever claims it must prove to receive there. Not here: which session a request belongs to
+(``demux.py``).
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from aioice import stun
 _COOKIE = stun.COOKIE.to_bytes(4, "big")
 _USERNAME = 0x0006
 _BINDING_REQUEST = b"\x00\x01"
+_BINDING_SUCCESS = b"\x01\x01"
+_PROBE_PRIORITY = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +88,31 @@ def success(request: BindingRequest, address: tuple[str, int], password: str) ->
     )
     message.add_message_integrity(password.encode())
     return bytes(message)
+
+
+def probe(own_ufrag: str, peer: Credentials) -> tuple[bytes, bytes]:
+    """``(transaction id, datagram)`` of a binding request that only ``peer`` can answer, and only where it receives."""
+    message = stun.Message(
+        message_method=stun.Method.BINDING,
+        message_class=stun.Class.REQUEST,
+        attributes={
+            "USERNAME": f"{peer.ufrag}:{own_ufrag}",
+            "PRIORITY": _PROBE_PRIORITY,
+            "ICE-CONTROLLED": secrets.randbits(64),
+        },
+    )
+    message.add_message_integrity(peer.password.encode())
+    return message.transaction_id, bytes(message)
+
+
+def answered(data: bytes) -> bytes | None:
+    """The transaction id that a success response claims to answer; ``None`` for anything else. Cheap."""
+    return data[8:20] if len(data) >= 20 and data[:2] == _BINDING_SUCCESS and data[4:8] == _COOKIE else None
+
+
+def proves(data: bytes, peer: Credentials) -> bool:
+    """Whether a response was signed by ``peer``."""
+    try:
+        return bool(stun.parse_message(data).check_message_integrity(peer.password.encode()))
+    except (ValueError, struct.error, IndexError):
+        return False

@@ -20,6 +20,7 @@ from relay.engines.embedded.udp import Address, Path
 MAX_ADDRESSES = 8  # that one peer may check from at a time: a few interfaces, both families
 RESEND_FIRST_S = 0.15  # a lost handshake flight is sent again after this, then after twice as long, and so on
 RESEND_MOST_S = 1.0
+MOST_RESENDS = 10  # of all flights together: what was never answered may be going to somebody who never asked
 PATH_SILENT_S = 3.5  # a path without checks for so long was left (a NAT forgot it): browsers check every 2.5 s
 
 
@@ -50,7 +51,7 @@ class Generation:
     """One set of ICE credentials. A restart adds one; the older stays valid until the newer is used."""
 
     local: Credentials
-    remote_ufrag: str
+    remote: Credentials
     etag: str
 
 
@@ -64,6 +65,7 @@ class Transport:
         "_opener",
         "_resend_after_s",
         "_resend_at_s",
+        "_resends",
         "_started",
         "addresses",
         "closed",
@@ -83,10 +85,11 @@ class Transport:
         self._opener: Opener | None = None
         self._started = False
         self._resend_after_s = RESEND_FIRST_S
+        self._resends = 0
         self._resend_at_s = now_s
         self._checked_at_s = now_s
         self.user = user
-        self.generations = [new_generation(agreement.credentials.ufrag)]
+        self.generations = [new_generation(agreement.credentials)]
         self.addresses: list[Address] = []
         self.path: Path | None = None
         self.sealer: Sealer | None = None
@@ -111,6 +114,12 @@ class Transport:
             self._started = True
             self._dtls.start()
             self._flush(now_s)
+
+    def leave(self, address: Address) -> None:
+        """Somebody else has proved to be at this address."""
+        self.addresses.remove(address)
+        if self.path is not None and self.path.address == address:
+            self.path = None
 
     def on_dtls(self, data: bytes, now_s: float) -> None:
         """A DTLS datagram from one of this peer's addresses."""
@@ -162,7 +171,8 @@ class Transport:
         """Send the hanging flight again when it is due. Whether there is, or may be, one to watch."""
         if self.closed or self._dtls.state != "handshake":
             return False
-        if self._started and self.path is not None and now_s >= self._resend_at_s:
+        if self._resends < MOST_RESENDS and self.path is not None and now_s >= self._resend_at_s:
+            self._resends += 1
             for datagram in self._dtls.resend():
                 self.path.send(datagram)
             self._resend_after_s = min(2 * self._resend_after_s, RESEND_MOST_S)
@@ -195,6 +205,6 @@ class Transport:
         self.user.on_connected(self.sealer, now_s)
 
 
-def new_generation(remote_ufrag: str) -> Generation:
+def new_generation(remote: Credentials) -> Generation:
     """Fresh credentials of ours towards a peer's."""
-    return Generation(new_credentials(), remote_ufrag, secrets.token_urlsafe(9))
+    return Generation(new_credentials(), remote, secrets.token_urlsafe(9))

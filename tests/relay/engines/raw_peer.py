@@ -17,7 +17,7 @@ from typing import cast
 from aioice import stun
 
 from relay.engines.base import Answer
-from relay.engines.embedded import dtls
+from relay.engines.embedded import dtls, ice
 from relay.engines.embedded.engine import EmbeddedEngine
 from relay.engines.embedded.ice import Credentials, new_credentials
 from relay.engines.embedded.srtp import Opener, Sealer, SrtpError, sealer
@@ -83,6 +83,7 @@ class RawPeer(asyncio.DatagramProtocol):
     host: str = "127.0.0.1"
     local: Credentials = field(default_factory=new_credentials)
     session_id: str = ""
+    proves_address: bool = True
     rtp: asyncio.Queue[Rtp] = field(default_factory=asyncio.Queue)
     rtcp: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
     raw: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
@@ -134,7 +135,9 @@ class RawPeer(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self.raw.put_nowait(data)
-        if data[0] < 4:
+        if data[:2] == b"\x00\x01":
+            self._prove(data)
+        elif data[0] < 4:
             self.checked.set()
         elif 20 <= data[0] < 64:
             self.dtls.receive(data)
@@ -145,6 +148,12 @@ class RawPeer(asyncio.DatagramProtocol):
                 self.rtcp.put_nowait(self.opener.open_rtcp(data))
             else:
                 self._take(data)
+
+    def _prove(self, data: bytes) -> None:
+        """Answer the relay's probe, if it is for this peer, and this peer is where it claims to be."""
+        request = ice.read_request(data, self.local.password)
+        if request is not None and self.proves_address:
+            self.socket.sendto(ice.success(request, self.to, self.local.password), self.to)
 
     def _take(self, data: bytes) -> None:
         assert self.opener is not None

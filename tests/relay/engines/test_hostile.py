@@ -176,16 +176,50 @@ async def test_a_peer_with_endless_sources_is_held_to_a_few(engine: EmbeddedEngi
         assert engine.counters()["packets_received"] == MAX_SOURCES
 
 
-async def test_nobody_takes_an_address_that_a_living_session_speaks_from(engine: EmbeddedEngine) -> None:
-    """A pupil with credentials of its own that forges another's address."""
+async def test_nobody_takes_an_address_that_another_session_speaks_from(engine: EmbeddedEngine) -> None:
+    """A pupil with credentials of its own that forges another's address cannot answer there."""
     async with raw_viewer(engine) as victim, raw_publisher(engine) as publisher, stranger() as other:
         answer = engine.watch("7B", offer(*other.offer_args))
-        socket, other.socket = other.socket, victim.socket
         other.to, other.remote = victim.to, credentials_of(answer.sdp)
-        other.check()
-        await until_counted(engine, "stun_address_taken")
-        other.socket = socket
+        forge(other, victim)
+        await until_counted(engine, "stun_probes")
         await alive(victim, publisher, Camera())
+
+
+async def test_nobody_sends_a_lesson_to_an_address_that_did_not_ask(engine: EmbeddedEngine) -> None:
+    """A connected pupil that forges a third party's address, to flood it."""
+    async with raw_viewer(engine) as viewer, raw_publisher(engine) as publisher, stranger() as third:
+        third.proves_address = False
+        third.local = viewer.local  # so that the probe can be told from anything else
+        forge(viewer, third)
+        await until_counted(engine, "stun_probes")
+        camera = Camera()
+        for _ in range(20):
+            await alive(viewer, publisher, camera)
+        assert [datagram[:2] for datagram in queued(third.raw)] == [b"\x00\x01"]  # the probe alone
+
+
+async def test_an_address_that_was_left_without_goodbye_can_be_used_at_once(engine: EmbeddedEngine) -> None:
+    """A page that is loaded again, from the same port of the same NAT."""
+    async with raw_viewer(engine) as gone, raw_publisher(engine) as publisher:
+        again = RawPeer(endpoint(), host="127.0.0.1")
+        again.socket, again.to = gone.socket, gone.to
+        gone.datagram_received = again.datagram_received  # type: ignore[method-assign]
+        answer = engine.watch("7B", offer(*again.offer_args))
+        await again.connect(answer, engine.port, engine.fingerprint)
+        await alive(again, publisher, Camera())
+
+
+def forge(liar: RawPeer, whose: RawPeer) -> None:
+    """Send a check from an address that is somebody else's."""
+    own, liar.socket = liar.socket, whose.socket
+    liar.check()
+    liar.socket = own
+
+
+def queued(queue: asyncio.Queue[bytes]) -> list[bytes]:
+    """What is in a queue now."""
+    return [queue.get_nowait() for _ in range(queue.qsize())]
 
 
 async def test_malformed_rtp_and_rtcp_of_an_authenticated_peer_are_dropped(engine: EmbeddedEngine) -> None:
