@@ -46,7 +46,7 @@ async def _run(wanted: list[str], runs: int, seconds: float) -> None:
             if "glass" in wanted:
                 figures.append(await glass_to_glass(school, browser, seconds))
             if "skew" in wanted:
-                figures.append(await picture_voice_skew(school, browser, seconds))
+                figures += await picture_voice_skew(school, browser, seconds)
             if "cpu" in wanted:
                 figures += await processes(school, seconds)
             if "viewers" in wanted:

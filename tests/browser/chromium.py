@@ -29,7 +29,7 @@ def chromium_path() -> str:
     """Where Debian's Chromium is. Raises ``FileNotFoundError`` with the remedy."""
     path = shutil.which("chromium")
     if path is None:
-        raise FileNotFoundError("chromium is not installed; run `make setup-tests`, or install Debian's chromium")
+        raise FileNotFoundError("chromium is not installed; run `make test`, or install Debian's chromium")
     return path
 
 
@@ -44,11 +44,17 @@ async def chromium(*flags: str) -> AsyncIterator[Browser]:
             await browser.close()
 
 
-async def pupil(browser: Browser, url: str, *, language: str = "ru-RU", **context: Any) -> Page:
-    """A pupil who opens ``url``: a page in a context of its own, with the lesson probe in it."""
+async def blank_page(browser: Browser, *, language: str = "ru-RU", **context: Any) -> Page:
+    """A page in a context of its own, with the lesson probe in whatever it will open."""
     opened = await browser.new_context(locale=language, viewport=context.pop("viewport", DESKTOP), **context)
     page = await opened.new_page()
     await page.add_init_script(path=PROBE)
+    return page
+
+
+async def pupil(browser: Browser, url: str, *, language: str = "ru-RU", **context: Any) -> Page:
+    """A pupil who opens ``url``."""
+    page = await blank_page(browser, language=language, **context)
     await page.goto(url)
     return page
 

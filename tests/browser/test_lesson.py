@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, Page, Request
 
-from tests.browser.chromium import PHONE, pupil, until_new_frames, until_state, until_true
+from tests.browser.chromium import PHONE, blank_page, pupil, until_new_frames, until_state, until_true
 from tests.running import RunningSchool
 
 pytestmark = pytest.mark.browser
@@ -117,7 +117,7 @@ async def test_a_phone_shows_the_lesson_in_the_pupils_language(
 async def test_the_page_talks_to_its_own_origin_only_and_keeps_no_cookie(
     school: RunningSchool, browser: Browser
 ) -> None:
-    page = await pupil(browser, "about:blank")
+    page = await blank_page(browser)
     requests: list[Request] = []
     page.on("request", lambda request: requests.append(request))
     problems: list[str] = []

@@ -8,6 +8,7 @@
 
 import { Controls } from "./controls.js";
 import { ClassEvents } from "./events.js";
+import { firstSession } from "./first_session.js";
 import { clock } from "./i18n.js";
 import { byId } from "./page_parts.js";
 import { Player } from "./player.js";
@@ -39,7 +40,7 @@ class Page {
     onState: (text) => this.#onState(text),
     onStatus: (status, failures) => this.#onEvents(status, failures),
   });
-  #session = new LiveSession(this.#root.dataset["whepUrl"] ?? "", {
+  #session = new LiveSession(this.#root.dataset["whepUrl"] ?? "", firstSession, {
     onStream: (stream) => this.#player.show(stream),
     onStatus: (status, failures) => this.#happen({ type: "media", status, failures }),
     onFlow: (flow) => this.#onFlow(flow),

@@ -32,13 +32,17 @@ export class LiveSession {
   #attempt = null;
   /** @type {Attended | null} */
   #current = null;
+  /** @type {Promise<import("./whep.js").WhepSession> | null} */
+  #first;
 
   /**
    * @param {string} url
+   * @param {Promise<import("./whep.js").WhepSession>} first  one that is being opened already
    * @param {SessionListener} listener
    */
-  constructor(url, listener) {
+  constructor(url, first, listener) {
     this.#url = url;
+    this.#first = first;
     this.#listener = listener;
   }
 
@@ -80,7 +84,7 @@ export class LiveSession {
     this.#listener.onStatus("connecting", this.#backoff.failures);
     this.#attempt = new AbortController();
     try {
-      const session = await openWhep(this.#url, this.#attempt.signal);
+      const session = await this.#open(this.#attempt.signal);
       this.#current?.end();
       this.#current = new Attended(session, this.#eye());
       this.#listener.onStatus("up", 0);
@@ -92,6 +96,17 @@ export class LiveSession {
       this.#attempt = null;
     }
     return 0;
+  }
+
+  /** @param {AbortSignal} signal */
+  async #open(signal) {
+    const first = this.#first;
+    this.#first = null;
+    if (first === null) return openWhep(this.#url, signal);
+    const session = await first;
+    if (!signal.aborted) return session;
+    session.close(); // the pupil left while it was being opened
+    throw new WhepUnreachable("stopped");
   }
 
   /** @returns {import("./attended.js").Eye} */

@@ -5,6 +5,8 @@
  * room already and media just starts to flow in it. Not here: trying again (`session.js`) and showing (`player.js`).
  */
 
+import { LipSync } from "./lip_sync.js";
+
 /** The relay answers from memory; this long only on a network that hardly works. */
 const POST_TIMEOUT_MS = 5000;
 
@@ -30,6 +32,7 @@ export class WhepUnreachable extends Error {}
 export class WhepSession {
   #peer;
   #resource;
+  #lipSync = new LipSync();
 
   /**
    * @param {RTCPeerConnection} peer
@@ -51,17 +54,36 @@ export class WhepSession {
     this.#peer.onconnectionstatechange = listener;
   }
 
-  /** @returns {Promise<import("./watchdog.js").Totals>} */
+  /**
+   * What was received so far. Also keeps picture and voice in step, by the same statistics.
+   * @returns {Promise<import("./watchdog.js").Totals>}
+   */
   async totals() {
     const totals = { bytes: 0, videoBytes: 0, frames: 0 };
+    /** @type {Record<string, number | undefined>} what is playing, on the publisher's clock */
+    const playing_ms = {};
     for (const entry of (await this.#peer.getStats()).values()) {
       if (entry.type !== "inbound-rtp") continue;
+      playing_ms[entry.kind] = entry.estimatedPlayoutTimestamp;
       totals.bytes += entry.bytesReceived ?? 0;
       if (entry.kind !== "video") continue;
       totals.videoBytes += entry.bytesReceived ?? 0;
       totals.frames += entry.framesDecoded ?? 0;
     }
+    this.#keepInStep(playing_ms["video"], playing_ms["audio"]);
     return totals;
+  }
+
+  /**
+   * @param {number | undefined} picture_ms
+   * @param {number | undefined} voice_ms
+   */
+  #keepInStep(picture_ms, voice_ms) {
+    if (picture_ms === undefined || voice_ms === undefined) return; // no sender report yet, or a browser without these
+    this.#lipSync.observe(picture_ms - voice_ms);
+    for (const receiver of this.#peer.getReceivers()) {
+      if (receiver.track.kind === "video") receiver.jitterBufferTarget = this.#lipSync.delay_ms;
+    }
   }
 
   /** Leaves, also from a page that is going away. Frees the relay's side at once instead of after its timeout. */
@@ -109,7 +131,7 @@ async function offer(peer) {
 }
 
 /**
- * Asks for the smallest delay. Picture and voice stay in step: the browser delays both to match the slower one.
+ * Asks for the smallest delay; `LipSync` then holds the picture back until the voice is there.
  * @param {RTCRtpReceiver & {playoutDelayHint?: number}} receiver
  */
 function playSoon(receiver) {
