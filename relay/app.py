@@ -56,7 +56,8 @@ async def running(settings: RelaySettings) -> AsyncIterator[None]:
         live = LiveRegistry(engine, log, moment)
         stack.callback(engine.subscribe(live.media_changed))
         stills = StillFolder(Path(settings.relay.state_dir) / "stills")
-        live.restore(await registers.current(), await open_lessons(database), stills.of_lesson)
+        registers.follow(live.note_register)
+        live.restore(registers.latest, await open_lessons(database), stills.of_lesson)
         metrics.gauge("lessons_running", "Lessons that are not over", lambda: len(live.running_lessons()))
         metrics.gauge("lessons_unwritten", "Lessons that wait for the database", lambda: log.waiting)
         relay = Relay(
@@ -96,7 +97,7 @@ async def _vital_tasks(
 async def _tick_all(registers: RegisterReader, live: LiveRegistry) -> None:
     """Once a second: let time pass, and notice what the command line did."""
     while True:
-        live.note_register(await registers.current())
+        await registers.current()  # tells ``live`` when something changed
         live.tick()
         await asyncio.sleep(TICK_S)
 

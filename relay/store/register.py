@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from sqlalchemy import select
@@ -44,6 +45,12 @@ class RegisterReader:
         self._lock = asyncio.Lock()
         self._healthy = True
         self._latest: Register | None = None
+        self._changed: Callable[[Register], None] = _nobody
+
+    def follow(self, changed: Callable[[Register], None]) -> None:
+        """Call ``changed`` with every register that is read, before anybody is answered by it: a link that opened the
+        door for a request is then one whose end is noticed, too."""
+        self._changed = changed
 
     @property
     def latest(self) -> Register:
@@ -87,6 +94,7 @@ class RegisterReader:
             self._latest = await read_register(self._database)
             self._revision = revision  # read before: what is committed meanwhile is seen the next time
             self._read_at_s = time.monotonic()
+            self._changed(self._latest)
         return self._latest
 
     def _note_failure(self, error: StoreUnavailable) -> None:
@@ -94,6 +102,10 @@ class RegisterReader:
         if self._healthy:  # once per outage; the counter has the rest
             _log.error("%s; classes, links and kits stay as they were last known", error)
         self._healthy = False
+
+
+def _nobody(_register: Register) -> None:
+    pass
 
 
 async def ensure_relay_id(database: Database) -> str:

@@ -87,7 +87,7 @@ class Served:
 
     async def notice(self) -> None:
         """What ``relay/app.py`` does every second."""
-        self.relay.live.note_register(await self.relay.registers.current())
+        await self.relay.registers.current()
         self.relay.live.tick()
 
     async def text(self, path: str) -> str:
@@ -140,7 +140,8 @@ async def served(folder: Path) -> AsyncIterator[Served]:
         log = LessonLog(database, metrics)
         stack.push_async_callback(_cancelled, asyncio.create_task(log.run(), name="lesson log"))
         live = LiveRegistry(engine, log, clock)
-        live.note_register(await registers.open())
+        registers.follow(live.note_register)
+        await registers.open()
         stack.callback(engine.subscribe(live.media_changed))
         metrics.engine(engine.counters)
         relay = Relay(

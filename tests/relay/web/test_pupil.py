@@ -215,6 +215,15 @@ async def test_a_rotated_link_ends_its_streams_and_opens_nothing_more(relay: Ser
         assert response.status == 404
 
 
+async def test_a_link_that_lived_less_than_a_tick_is_missed_no_less(relay: Served) -> None:
+    _, made = await relay.office.add_class("8А", None)
+    async with relay.http.post(f"{relay.url}/whep/{made.link}", data=OFFER, headers=SDP) as response:
+        assert response.status == 201
+    await relay.office.rotate_link("8А", None)
+    await relay.notice()
+    assert relay.engine.closed_channels == [made.class_id]
+
+
 async def test_streams_end_at_once_when_the_relay_stops(relay: Served) -> None:
     async with listening(relay) as page:
         await page.state()
