@@ -131,6 +131,7 @@ class Channel:
         if voice is not None:
             voice.start(voice.timeline.highest + 1)
             self._live["audio"].append(voice)
+            self._report_to(voice)
         if picture is not None:
             self._waiting.append(picture)
             if self._clock() - picture.timeline.last_at_s < REPLAY_FRESH_S and picture.timeline.gop_start is not None:
@@ -206,7 +207,7 @@ class Channel:
         if self.publisher is not None:
             self.publisher.send_report(now_s)
         for outlet in (outlet for viewer in self.viewers for outlet in viewer.outlets.values()):
-            if outlet.packets and not outlet.report_id:
+            if outlet.started and not outlet.report_id:
                 self._report_to(outlet)
 
     def delivery(self, now_s: float) -> ChannelDelivery:
@@ -223,3 +224,17 @@ class Channel:
             viewers=len(connected),
             viewers_receiving=sum(viewer.receiving(now_s) for viewer in connected),
         )
+
+    def figures(self, now_s: float) -> dict[str, float]:
+        """What this channel is like now, for ``/metrics``."""
+        connected = [viewer for viewer in self.viewers if viewer.connected]
+        count = max(1, len(connected))
+        start = self._timelines["video"].gop_start
+        return {
+            "viewers": len(connected),
+            "viewers_receiving": sum(viewer.receiving(now_s) for viewer in connected),
+            "viewer_loss": sum(viewer.fraction_lost for viewer in connected) / count,
+            "viewer_round_trip_s": sum(viewer.round_trip_s for viewer in connected) / count,
+            "publisher_round_trip_s": self.publisher.round_trip_s if self.publisher is not None else 0.0,
+            "group_packets": self._timelines["video"].highest - start + 1 if start is not None else 0,
+        }

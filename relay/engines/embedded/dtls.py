@@ -201,7 +201,8 @@ class Session:
 
     def _read(self) -> None:
         try:
-            self._connection.recv(_READ_BYTES)  # no data channel: whatever is said is not listened to
+            while True:  # no data channel: whatever is said is read away and not listened to
+                self._connection.recv(_READ_BYTES)
         except SSL.ZeroReturnError:
             self.state = "closed"
         except SSL.Error:
@@ -221,7 +222,10 @@ class Session:
             self._fresh += self._flight
 
     def _peer_is_who_signalled(self) -> bool:
-        certificate = self._connection.get_peer_certificate(as_cryptography=True)
+        try:
+            certificate = self._connection.get_peer_certificate(as_cryptography=True)
+        except ValueError:  # OpenSSL took what cryptography cannot read
+            return False
         checkable = [item for item in self._fingerprints if item.algorithm in _DIGESTS]
         return (
             certificate is not None

@@ -83,7 +83,8 @@ class EmbeddedEngine:
         """Bind sockets and run. Raises ``OSError`` when the port is taken."""
         self._udp.open(self._host, self._wanted_port)
         try:
-            self._candidates = await candidates(self._advertise, self._udp.port, self._udp.families)
+            advertise = self._advertise or ((self._host,) if self._host else ())
+            self._candidates = await candidates(advertise, self._udp.port, self._udp.families)
         except OSError:
             self._udp.close()
             raise
@@ -280,6 +281,12 @@ class EmbeddedEngine:
             "sessions_half_open_now": len(self._half_open),
             "channels_now": len(self._channels),
         }
+
+    def figures(self) -> Mapping[str, Mapping[str, float]]:
+        """What each channel is like now, by channel and name: ``viewers``, ``viewers_receiving``, ``viewer_loss`` and
+        ``viewer_round_trip_s`` (means over viewers), ``publisher_round_trip_s``, ``group_packets``."""
+        now_s = time.monotonic()
+        return {name: channel.figures(now_s) for name, channel in self._channels.items()}
 
     # -- time
 

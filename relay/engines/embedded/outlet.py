@@ -186,8 +186,6 @@ class Outlet:
 
     def report(self, ntp: int, rtp: int, now_s: float) -> None:
         """Tell the viewer which instant (64-bit NTP) a timestamp is, so that picture and voice stay together."""
-        if not self.packets:
-            return
         self.report_id, self.report_at_s = ntp >> 16 & 0xFFFFFFFF, now_s
         ssrc = self.outgoing.ssrc
         report = rtcp.sender_report(ssrc, ntp, rtp & TIMESTAMP_MASK, self.packets, self.octets)

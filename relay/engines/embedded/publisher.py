@@ -171,7 +171,7 @@ class Publisher:
     def _take_late(
         self, source: Source, sequence: int, timestamp: int, marker: int, payload: bytes, now_s: float
     ) -> None:
-        if source.losses.arrived(sequence):
+        if source.losses.arrived(sequence, now_s):
             self._counters.packets_recovered += 1
         self._put(source, sequence, timestamp, marker, payload, now_s)
 
@@ -228,6 +228,11 @@ class Publisher:
                 self._lose(source, gone)
             waiting = waiting or len(source.losses) > 0
         return waiting
+
+    @property
+    def round_trip_s(self) -> float:
+        """As learned from answered NACKs; 0 before any source."""
+        return max((source.losses.round_trip_s for source in self._sources.values()), default=0.0)
 
     @property
     def sends_pictures(self) -> bool:

@@ -70,12 +70,12 @@ def _source_to_name(address: Address, ancillary: Ancillary) -> Ancillary | None:
 def _default_source(address: Address) -> bytes | None:
     """The source address that routing gives towards ``address``; connecting a UDP socket sends nothing."""
     family = socket.AF_INET if len(address) == 2 else socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect(address)
             return ipaddress.ip_address(probe.getsockname()[0].partition("%")[0]).packed
-        except OSError:
-            return None
+    except OSError:
+        return None
 
 
 class UdpPort:

@@ -260,3 +260,19 @@ async def test_a_flood_of_half_open_sessions_costs_the_live_ones_nothing(engine:
         for _ in range(20):
             await alive(viewer, publisher, camera)
         await until(lambda: engine.counters()["sessions_half_open_now"] == 200)
+
+
+async def test_what_is_said_over_dtls_is_read_away(engine: EmbeddedEngine) -> None:
+    """There is no data channel; a peer that speaks into it costs no memory."""
+    async with raw_viewer(engine) as viewer, raw_publisher(engine) as publisher:
+        for _ in range(50):
+            viewer.dtls._connection.send(b"hello" * 20)
+        viewer.dtls._collect()
+        for datagram in viewer.dtls.take_outgoing():
+            viewer.socket.sendto(datagram, viewer.to)
+        await alive(viewer, publisher, Camera())
+        mine = next(iter(engine._channels["7B"].viewers)).transport
+        assert mine is not None
+        assert mine._dtls._connection.pending() == 0
+        viewer.goodbye()
+        await until(lambda: engine.delivery("7B").viewers == 0)

@@ -177,3 +177,27 @@ async def test_an_unsubscribed_listener_hears_nothing(engine: EmbeddedEngine) ->
     async with raw_viewer(engine):
         await until_delivery(engine, "7B", lambda d: d.viewers == 1)
     assert heard == []
+
+
+async def test_figures_tell_a_channels_health(engine: EmbeddedEngine) -> None:
+    async with raw_publisher(engine) as kit, raw_viewer(engine) as pupil:
+        camera = Camera()
+        for _ in range(12):
+            kit.send(camera.picture())
+        packet = (await pupil.take(12))[-1]
+        pupil.send_rtcp(rtcp.receiver_report(1, [rtcp.ReportBlock(packet.ssrc, 128, 3, packet.sequence, 0, 0, 0)]))
+        await until(lambda: engine.figures()["7B"]["viewer_loss"] == 0.5)
+        figures = engine.figures()["7B"]
+    assert figures["viewers"] == figures["viewers_receiving"] == 1
+    assert figures["group_packets"] == 12
+
+
+async def test_a_joiner_is_told_the_instant_of_the_voice_before_any_of_it(engine: EmbeddedEngine) -> None:
+    async with raw_publisher(engine) as kit:
+        kit.send(Rtp(AUDIO, False, 1, 7_000, 2, b"voice"))
+        kit.send_rtcp(rtcp.sender_report(2, NTP_SECOND, 7_000, 1, 1))
+        await until_counted(engine, "packets_received")
+        async with raw_viewer(engine) as pupil:
+            report = await next_report(pupil)
+            kit.send(Rtp(AUDIO, False, 2, 7_960, 2, b"voice"))
+            assert (await pupil.next_rtp(AUDIO)).ssrc == report.ssrc
