@@ -121,7 +121,12 @@ def _line(media: Media) -> Line:
 
 
 def _h264(codecs: Sequence[Codec]) -> Codec:
-    usable = [c for c in codecs if c.name == "h264" and c.parameters.get("packetization-mode") == "1"]
+    rate = CLOCK_RATES["video"]
+    usable = [
+        codec
+        for codec in codecs
+        if codec.name == "h264" and codec.clock_rate == rate and codec.parameters.get("packetization-mode") == "1"
+    ]
     if not usable:
         raise OfferRejected(406, "video must offer H.264 with packetization-mode=1")
     return min(usable, key=_distance)

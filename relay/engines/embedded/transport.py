@@ -60,6 +60,7 @@ class Transport:
 
     __slots__ = (
         "_checked_at_s",
+        "_chosen",
         "_counters",
         "_dtls",
         "_opener",
@@ -84,6 +85,7 @@ class Transport:
         self._dtls = dtls.Session(endpoint, role, agreement.fingerprints)
         self._opener: Opener | None = None
         self._started = False
+        self._chosen = False  # the peer has nominated a path
         self._resend_after_s = RESEND_FIRST_S
         self._resends = 0
         self._resend_at_s = now_s
@@ -105,9 +107,11 @@ class Transport:
         """A verified binding request came along ``path``. The peer's choice wins; until it chooses, the newest."""
         self.heard_at_s = now_s
         current = self.path
-        if current is None or chosen or not self.connected or now_s - self._checked_at_s > PATH_SILENT_S:
+        undecided = not self._chosen and not self.connected
+        if current is None or chosen or undecided or now_s - self._checked_at_s > PATH_SILENT_S:
             self.path = path
             self._checked_at_s = now_s
+            self._chosen = self._chosen or chosen
         elif path is current:
             self._checked_at_s = now_s
         if not self._started:
