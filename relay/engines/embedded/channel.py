@@ -93,6 +93,7 @@ class Channel:
             self._groups = timeline.groups
             self._key_frames.came()
             self._start_waiting()
+            self.on_changed(self)  # the first picture of a lesson is told at once
         elif packet.sequence == timeline.gop_start:  # lost on the way here, and sent again
             for outlet in self._live["video"] + self._catching_up:
                 outlet.admit(packet.sequence)

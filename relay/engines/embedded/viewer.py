@@ -75,10 +75,10 @@ class Viewer:
 
     def receiving(self, now_s: float) -> bool:
         """Whether its own reports say that packets arrive; one that has just come is believed."""
-        kind: Kind = "video" if "video" in self.outlets else "audio"
-        if now_s - self.connected_at_s < RECEIVING_S[kind]:
+        newcomer: Kind = "video" if "video" in self.outlets else "audio"
+        if now_s - self.connected_at_s < RECEIVING_S[newcomer]:
             return True
-        return any(now_s - since_s < RECEIVING_S[kind] for _, since_s in self._progress.values())
+        return any(now_s - since_s < RECEIVING_S[kind] for kind, (_, since_s) in self._progress.items())
 
     def on_connected(self, sealer: Sealer, now_s: float) -> None:
         self.connected_at_s = now_s

@@ -71,8 +71,8 @@ async def test_the_picture_keeps_advancing_on_a_bad_network(
     link.impair(weather)
     async with aiortc_publisher(behind), aiortc_viewer(behind) as viewer:
         await viewer.more("video", 15, limit_s=20)
-        for _ in range(5):  # five seconds of pictures in little more than five seconds
-            await viewer.more("video", FPS, limit_s=3)
+        for _ in range(5):  # five seconds of pictures, each second of them in time
+            await viewer.more("video", FPS, limit_s=4)
         counted = behind.counters()
     assert link.forwarded > 500
     if weather.drop is not Impairment().drop:
@@ -81,7 +81,7 @@ async def test_the_picture_keeps_advancing_on_a_bad_network(
         assert counted["packets_resent"] > 0
         assert counted["packets_lost"] <= counted["packets_received"] // 200
     freezes = [b - a for a, b in zip(viewer.times, viewer.times[1:], strict=False)]
-    assert max(freezes[15:]) < 1.5
+    assert max(freezes[15:]) < 2
 
 
 async def test_both_live_through_a_network_that_is_gone_for_a_while(behind: EmbeddedEngine, link: LossyLink) -> None:

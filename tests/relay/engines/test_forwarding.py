@@ -7,7 +7,8 @@ import itertools
 
 import pytest
 
-from relay.engines.embedded import EmbeddedEngine
+from relay.engines.base import Engine
+from relay.engines.embedded import EmbeddedEngine, channel
 from relay.engines.embedded.dtls import AEAD_AES_128_GCM, AES128_CM_SHA1_80, Profile
 from tests.relay.engines.raw_peer import (
     AUDIO,
@@ -21,7 +22,7 @@ from tests.relay.engines.raw_peer import (
     raw_publisher,
     raw_viewer,
 )
-from tests.relay.engines.waiting import until_counted
+from tests.relay.engines.waiting import until_counted, until_delivery
 
 
 @pytest.mark.parametrize("profile", [AEAD_AES_128_GCM, AES128_CM_SHA1_80])
@@ -207,3 +208,37 @@ async def test_what_a_viewer_sends_as_media_goes_nowhere(engine: EmbeddedEngine)
         await until_counted(engine, "rtp_unexpected")
         publisher.send(Camera().picture())
         assert picture_number(await viewer.next_rtp()) == 0
+
+
+async def test_behind_the_curtain_a_joiner_sees_nothing_of_what_was(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kit stays connected and sends nothing; the last picture is the teacher's, not the joiner's."""
+    monkeypatch.setattr(channel, "PICTURE_FRESH_S", 0.5)
+    monkeypatch.setattr(channel, "REPLAY_FRESH_S", 0.2)
+    async with raw_publisher(engine) as publisher:
+        camera = Camera()
+        publisher.send(camera.picture())
+        await until_delivery(engine, "7B", lambda d: d.picture_fresh)
+        await until_delivery(engine, "7B", lambda d: not d.picture_fresh)
+        async with raw_viewer(engine) as viewer:
+            await publisher.next_rtcp(206)
+            assert viewer.rtp.empty()
+            camera.pictures = 30
+            publisher.send(camera.picture())
+            assert picture_number(await viewer.next_rtp()) == 30
+
+
+async def test_a_publisher_with_rare_key_frames_is_asked_before_they_are_stale(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a joiner always finds a recent one, also with a browser as publisher."""
+    monkeypatch.setattr(channel, "KEY_ASK_S", 0.1)
+    async with raw_publisher(engine) as publisher:
+        publisher.send(Camera().picture())
+        await publisher.next_rtcp(206)
+
+
+def test_it_is_an_engine() -> None:
+    engine: Engine = EmbeddedEngine(port=0)
+    assert engine.delivery("nobody's").publisher is None
