@@ -96,8 +96,8 @@ class Channel:
             self.on_changed(self)  # the first picture of a lesson is told at once
         elif packet.sequence == timeline.gop_start:  # lost on the way here, and sent again
             for outlet in self._live["video"] + self._catching_up:
-                outlet.admit(packet.sequence)
-                outlet.send(packet)
+                if outlet.admit(packet.sequence):
+                    outlet.send(packet)
 
     def _start_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -99,10 +99,13 @@ class Outlet:
         self._squeezed = squeeze(pictures, self.timeline.clock_rate)
         self._squeezed_before = pictures[-1].sequence + 1
 
-    def admit(self, sequence: int) -> None:
-        """The beginning of the key frame that this viewer started with was lost on the way here, and came late."""
-        if 0 < self._first - sequence <= MOST_ADMITTED:
-            self._first = sequence
+    def admit(self, sequence: int) -> bool:
+        """The beginning of the key frame that this viewer started with was lost on the way here, and came late.
+        ``False``: this viewer started with an earlier one."""
+        if not 0 < self._first - sequence <= MOST_ADMITTED:
+            return False
+        self._first = sequence
+        return True
 
     def pump(self, budget: int) -> bool:
         """Send up to ``budget`` bytes of the past. ``True``: caught up; from now on ``send`` is called."""

@@ -208,6 +208,17 @@ async def test_lost_parameter_sets_reach_a_viewer_that_began_without_them(engine
     assert late.payload == slices[0]
 
 
+async def test_a_late_first_packet_of_a_key_frame_is_sent_once_to_who_was_there_before(engine: EmbeddedEngine) -> None:
+    async with raw_viewer(engine) as viewer, raw_publisher(engine) as publisher:
+        publisher.send(Rtp(VIDEO, True, 49, 0, 1, b"\x67first"))
+        publisher.send(Rtp(VIDEO, True, 51, 3000, 1, b"\x7c\x85slice"))
+        publisher.send(Rtp(VIDEO, False, 50, 3000, 1, b"\x67second"))
+        publisher.send(Rtp(VIDEO, True, 52, 6000, 1, b"\x41delta"))
+        await viewer.take(4)
+        datagrams = [viewer.raw.get_nowait() for _ in range(viewer.raw.qsize())]
+    assert sum(data[0] == 0x80 and data[1] & 0x7F == VIDEO for data in datagrams) == 4
+
+
 def nacked(compound: bytes) -> list[int]:
     """The sequence numbers that a compound asks for."""
     return [n for item in rtcp.read(compound) if isinstance(item, rtcp.Nack) for n in item.sequences]
