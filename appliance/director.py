@@ -11,6 +11,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal
 
 from appliance.capture.clock import LessonClock
@@ -52,6 +53,7 @@ class Director:
         self._hands = Hands()
         self._delivery: Delivery | None = None
         self._troubles: dict[SourceName, KitError] = {}
+        self._voiceless = False  # by its settings: then the picture alone makes the lamp red
         self._timers: dict[Literal["hold", "overdue", "stale"], asyncio.TimerHandle] = {}
         self._capture: OpenCapture | None = None
         self._close_asked = asyncio.Event()
@@ -95,6 +97,7 @@ class Director:
 
     def lacks(self, name: SourceName) -> None:
         """This kit has no such source, by its settings: nothing is wrong, but the other is all there is."""
+        self._voiceless = self._voiceless or name == "microphone"
         self._happens(_SOURCE_EVENTS[name, False])
 
     def delivery(self, delivery: Delivery) -> None:
@@ -103,7 +106,8 @@ class Director:
             return
         self._delivery = delivery
         self._after("stale", DELIVERY_STALE_S, self._stale)
-        self._happens(Event.DELIVERY_CONFIRMED if delivery.on_air else Event.DELIVERY_DENIED)
+        confirmed = delivery.picture_on_air if self._voiceless else delivery.on_air
+        self._happens(Event.DELIVERY_CONFIRMED if confirmed else Event.DELIVERY_DENIED)
         self.show()
 
     def command(self, command: Command) -> None:
@@ -142,9 +146,8 @@ class Director:
         """Bring the panel up to date, its figures included."""
         link = with_pupils(self._crew.link(), self._delivery)
         now_s = self._loop.time()
-        self._panel.show(
-            face_of(self._lesson, self._running, hands=self._hands, now_s=now_s, troubles=self._troubles, link=link)
-        )
+        face = face_of(self._lesson, self._running, hands=self._hands, now_s=now_s, troubles=self._troubles, link=link)
+        self._panel.show(replace(face, voiceless=self._voiceless))
 
     def status(self) -> KitStatus:
         """What the relay is told."""

@@ -72,8 +72,8 @@ class Welcome(_Message, frozen=True, kw_only=True, tag="welcome"):
 class Delivery(_Message, frozen=True, kw_only=True, tag="delivery"):
     """Relay → kit: what pupils really get. The tally rests on this alone.
 
-    ``on_air`` is the relay's verdict; the rest is why. Sent on every change and at least every ``DELIVERY_EVERY_S``;
-    a kit that has heard none for ``DELIVERY_STALE_S`` must not believe the last one.
+    ``on_air`` is the relay's verdict on picture *and* sound; the rest is why. Sent on every change and at least every
+    ``DELIVERY_EVERY_S``; a kit that has heard none for ``DELIVERY_STALE_S`` must not believe the last one.
     """
 
     lesson_id: str
@@ -82,6 +82,11 @@ class Delivery(_Message, frozen=True, kw_only=True, tag="delivery"):
     sound_fresh: bool
     viewers: int
     viewers_receiving: int
+
+    @property
+    def picture_on_air(self) -> bool:
+        """The verdict on the picture alone: all there is to say of a lesson that is meant to have no voice."""
+        return self.picture_fresh and (self.viewers_receiving > 0 or self.viewers == 0)
 
 
 class Command(_Message, frozen=True, kw_only=True, tag="command"):

@@ -63,7 +63,10 @@ class LinkFace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Face:
-    """All that a panel can tell. A real one shows the tally and the hold; a page shows the rest too."""
+    """All that a panel can tell. A real one shows the tally and the hold; a page shows the rest too.
+
+    ``voiceless``: the kit has no microphone, by its settings.
+    """
 
     state: KitState = "idle"
     tally: Tally = "off"
@@ -71,6 +74,7 @@ class Face:
     hold_for: Literal["end", "shut_down"] | None = None
     lesson: LessonFace | None = None
     fault: Fault | None = None
+    voiceless: bool = False
     link: LinkFace = field(default_factory=LinkFace)
 
 

@@ -117,14 +117,14 @@ class Stage:
         self.press(button)
         self.release(button)
 
-    def delivery(self, *, on_air: bool, lesson_id: str | None = None) -> None:
+    def delivery(self, *, on_air: bool, picture: bool = False, lesson_id: str | None = None) -> None:
         lesson = self.director.status().lesson
         assert lesson is not None
         self.director.delivery(
             Delivery(
                 lesson_id=lesson_id or lesson.lesson_id,
                 on_air=on_air,
-                picture_fresh=on_air,
+                picture_fresh=on_air or picture,
                 sound_fresh=on_air,
                 viewers=3,
                 viewers_receiving=2,
@@ -159,6 +159,19 @@ async def test_red_is_shown_on_the_relays_word_and_taken_back_with_it(stage: Sta
     stage.delivery(on_air=True)
     assert stage.tally() == "on_air"
     assert (stage.seen.faces[-1].link.viewers, stage.seen.faces[-1].link.viewers_receiving) == (3, 2)
+    stage.delivery(on_air=False)
+    assert stage.tally() == "not_live"
+
+
+async def test_a_picture_without_its_voice_is_not_live_unless_the_kit_is_meant_to_have_none(stage: Stage) -> None:
+    stage.tap("start")
+    stage.delivery(on_air=True)
+    stage.delivery(on_air=False, picture=True)
+    assert stage.tally() == "not_live"
+    stage.director.lacks("microphone")
+    stage.delivery(on_air=False, picture=True)
+    assert stage.tally() == "on_air"
+    assert stage.seen.faces[-1].voiceless
     stage.delivery(on_air=False)
     assert stage.tally() == "not_live"
 

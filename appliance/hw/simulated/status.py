@@ -24,6 +24,7 @@ def status(face: Face) -> dict[str, Any]:
         "hold_for": face.hold_for,
         "lesson": None if face.lesson is None else _lesson(face.lesson),
         "fault": None if face.fault is None else asdict(face.fault),
+        "voiceless": face.voiceless,
         "link": asdict(face.link),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
@@ -133,6 +133,8 @@ async def test_the_state_is_told_in_words(desk: Desk) -> None:
     assert await page.text_content("#elapsed time") == "1:02:05"
     assert await page.text_content("#lamp") == "red, steady"
     assert await page.get_attribute("#pupils", "href") == "http://relay.test:8080/c/abc"
+    desk.panel.show(replace(LIVE, voiceless=True))
+    await _says(page, "Live", "Pupils see the lesson now. This kit has no microphone.")
     desk.panel.show(Face(state="degraded", tally="not_live", lesson=LESSON))
     await _says(page, "Not live", "Pupils can’t see it now – reconnecting.")
     desk.panel.show(Face(state="curtain", tally="curtain", lesson=LESSON))

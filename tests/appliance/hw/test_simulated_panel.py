@@ -93,6 +93,7 @@ async def test_status_has_the_documented_shape(bench: Bench) -> None:
             "hold_for": "end",
             "lesson": {"id": "ab" * 16, "started_unix_us": 1_700_000_000_000_000, "elapsed_s": 12.3},
             "fault": {"key": "camera_unavailable", "reason": "plug it in"},
+            "voiceless": False,
             "link": {
                 "control": "up", "publisher": "up", "relay": "http://r", "class_path": "/c/x", "viewers": 2,
                 "viewers_receiving": None, "rtt_ms": 1.2, "loss": None, "bitrate_kbps": None, "reconnects": 0,

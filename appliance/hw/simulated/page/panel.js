@@ -26,6 +26,7 @@ import { preferred, say } from "./words.js";
  * @property {"end" | "shut_down" | null} hold_for
  * @property {{id: string, started_unix_us: number, elapsed_s: number} | null} lesson
  * @property {{key: string, reason: string} | null} fault
+ * @property {boolean} voiceless
  * @property {Link} link
  */
 
@@ -110,7 +111,8 @@ function why(state) {
   const alone = state === "live" && status?.link.viewers === 0;
   const stranger = status?.link.control === "not_enrolled" && ["idle", "starting", "degraded"].includes(state);
   if (stranger) return t("say_not_enrolled");
-  return worded(alone ? "say_live_alone" : `say_${state}`);
+  const voiceless = state === "live" && status?.voiceless;
+  return worded(`say_${state}${alone ? "_alone" : ""}${voiceless ? "_voiceless" : ""}`);
 }
 
 function showHold() {
