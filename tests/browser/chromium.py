@@ -94,3 +94,9 @@ async def until_new_frames(page: Page, count: int = 10, timeout_s: float = 30) -
     await until_true(page, f"([before, count]) => {readable}.length >= count", [before, count], timeout_s)
     shown: list[dict[str, Any]] = await page.evaluate(f"(before) => {readable}", before)
     return shown
+
+
+async def until_voice(page: Page, energy: float) -> None:
+    """Wait until sound of this much more energy has reached the page's speaker (WebRTC's ``totalAudioEnergy``)."""
+    heard = await page.evaluate("lessonProbe.voiceEnergy()")
+    await until_true(page, "async (enough) => (await lessonProbe.voiceEnergy()) > enough", heard + energy)

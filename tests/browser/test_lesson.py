@@ -8,24 +8,26 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Page, Request
+from playwright.async_api import Browser, Request
 
-from tests.browser.chromium import PHONE, blank_page, pupil, until_new_frames, until_state, until_true
+from tests.browser.chromium import PHONE, blank_page, pupil, until_new_frames, until_state, until_voice
 from tests.running import RunningSchool
 
 pytestmark = pytest.mark.browser
+
+SHADES = """
+() => {
+  const of = (element) => getComputedStyle(element);
+  const green = (colour) => Number(colour.match(/[0-9.]+/g)[1]);
+  return [green(of(document.documentElement).backgroundColor), green(of(document.body).color)];
+}
+"""
 
 
 def rising(pictures: list[dict[str, Any]]) -> bool:
     """Whether the time codes go forward and never back."""
     codes = [picture["capture_us"] for picture in pictures]
     return all(earlier <= later for earlier, later in itertools.pairwise(codes)) and codes[0] < codes[-1]
-
-
-async def until_voice(page: Page, energy: float) -> None:
-    """Wait until sound of this much more energy has reached the page's speaker (WebRTC's ``totalAudioEnergy``)."""
-    heard = await page.evaluate("lessonProbe.voiceEnergy()")
-    await until_true(page, "async (enough) => (await lessonProbe.voiceEnergy()) > enough", heard + energy)
 
 
 async def test_a_waiting_pupil_sees_the_lesson_from_the_press_to_its_end(
@@ -109,9 +111,42 @@ async def test_a_phone_shows_the_lesson_in_the_pupils_language(
     assert await page.get_by_text(words).first.is_visible()
     overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert overflow <= 0
+    assert not await page.locator("kbd").first.is_visible()  # nobody presses M on a phone...
+    await page.keyboard.press("Tab")
+    await page.locator("kbd").first.wait_for(state="visible")  # ...who has no keyboard
     box = await page.locator("video").first.bounding_box()
     assert box is not None
     assert box["width"] >= PHONE["width"] * 0.9
+
+
+async def test_the_pupil_changes_the_language_by_hand_and_it_stays(school: RunningSchool, browser: Browser) -> None:
+    page = await pupil(browser, school.class_url, language="ru-RU")
+    await until_state(page, "waiting")
+    assert await page.locator("html").get_attribute("lang") == "ru"
+    russian = await page.locator("#title").inner_text()
+
+    await page.get_by_role("button", name="English").click()
+
+    await page.wait_for_selector('html[lang="en"]', state="attached")
+    assert await page.locator("#title").inner_text() != russian
+    await page.reload()
+    await page.wait_for_selector('html[lang="en"][data-state="waiting"]', state="attached")
+    assert await page.locator("#title").inner_text() != russian
+    await page.get_by_role("button", name="Русский").click()
+    await page.wait_for_selector('html[lang="ru"]', state="attached")
+    assert await page.locator("#title").inner_text() == russian
+
+
+async def test_the_page_is_light_or_dark_as_the_pupils_system_is(school: RunningSchool, browser: Browser) -> None:
+    shades = {}
+    for scheme in ("light", "dark"):
+        page = await pupil(browser, school.class_url, color_scheme=scheme)
+        await until_state(page, "waiting")
+        ground, ink = await page.evaluate(SHADES)
+        assert abs(ground - ink) > 120, f"{scheme}: text of {ink} on {ground}"
+        shades[scheme] = ground
+    assert shades["light"] > 200
+    assert shades["dark"] < 60
 
 
 async def test_the_page_talks_to_its_own_origin_only_and_keeps_no_cookie(

@@ -99,6 +99,7 @@ export class Controls {
 
   /** @param {KeyboardEvent} event */
   #onKey(event) {
+    document.documentElement.dataset["keyboard"] = "seen";
     const chord = event.ctrlKey || event.altKey || event.metaKey;
     const elsewhere = event.defaultPrevented || document.querySelector("dialog[open]") !== null;
     if (chord || event.repeat || elsewhere || !this.#keys.checked) return;
