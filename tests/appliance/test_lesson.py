@@ -222,6 +222,51 @@ def test_the_lamp_is_lit_before_the_camera_opens_and_the_old_lesson_ends_before_
     assert actions.index(A.SHOW) < actions.index(A.OPEN_CAPTURE)
 
 
+def reachable() -> list[Lesson]:
+    """Every state that any story of events leads to."""
+    found, unseen = [IDLE], [IDLE]
+    while unseen:
+        state = unseen.pop()
+        new = {step(state, event)[0] for event in Event} - set(found)
+        found += new
+        unseen += new
+    return found
+
+
+REACHABLE = reachable()
+
+
+def test_the_table_has_a_row_for_every_phase_and_every_way_to_rest() -> None:
+    assert set(MOVED) <= set(REACHABLE)
+    assert {state.phase for state in MOVED} == {state.phase for state in REACHABLE}
+    assert {(state.capture, state.after) for state in MOVED} == {(state.capture, state.after) for state in REACHABLE}
+
+
+@pytest.mark.parametrize("event", Event, ids=str)
+def test_every_event_keeps_the_rules_in_every_state(event: Event) -> None:
+    for state in REACHABLE:
+        after, actions = step(state, event)
+        story = f"{state} -- {event} -> {after}, {actions}"
+        # Whoever sees the lamp knows of the device, and devices are opened and closed once.
+        assert (after.tally == "off") == (after.phase == "idle"), story
+        assert after.capture == "closed" or after.tally not in ("off", "curtain"), story
+        assert (A.OPEN_CAPTURE in actions) == (after.capture == "open" != state.capture), story
+        assert (A.CLOSE_CAPTURE in actions) == (state.capture == "open" and after.capture == "closing"), story
+        assert state.capture == after.capture or "open" in (state.capture, after.capture) or event is E.CAPTURE_CLOSED
+        # What changed is shown, red is the relay's word, and a fault is two dead sources.
+        assert (A.SHOW in actions) == (after != state), story
+        assert after.phase != "live" or state.phase == "live" or event is E.DELIVERY_CONFIRMED, story
+        assert after.phase != "fault" or after.camera == after.microphone == "lost", story
+        # A lesson begins once and ends once, and a kit that dies knows what the teacher wanted last.
+        begun = len({A.BEGIN_LESSON, A.RESUME_LESSON} & set(actions)) - (A.END_LESSON in actions)
+        assert begun == (after.phase != "idle") - (state.phase != "idle"), story
+        assert (
+            after.curtain == state.curtain or not after.runs or event is E.RESUMED_BEHIND_CURTAIN or A.KEEP in actions
+        )
+        # The hold always ends it.
+        assert event is not E.END_HELD or after.phase in ("idle", "ending"), story
+
+
 class AnyStory(RuleBasedStateMachine):
     """Events in any order, with a model of the device and of the relay's last word beside the machine."""
 
