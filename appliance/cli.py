@@ -43,20 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        default=DEFAULT_CONFIG,
-        help=f"the kit's settings (default: {DEFAULT_CONFIG}); config/kit.toml explains every key",
-    )
     parser = argparse.ArgumentParser(
         prog="parta-kit",
         description="The box in the classroom: one button, and the lesson is live for the pupils at home.",
         epilog="Exit codes: 0 stopped or switched off, 1 failed (start it again), 2 cannot start until you change "
         "something; the last line says what.",
+        parents=[_config(DEFAULT_CONFIG)],
     )
+    common = _config(argparse.SUPPRESS)  # before the command or after it; after it, silence leaves the former
     parser.add_argument("--version", action="version", version=f"parta-kit {software_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser(
@@ -72,6 +66,18 @@ def _parser() -> argparse.ArgumentParser:
         description="Read the settings and say whether they are good. Opens no device and asks no relay.",
     )
     return parser
+
+
+def _config(default: Path | str) -> argparse.ArgumentParser:
+    option = argparse.ArgumentParser(add_help=False)
+    option.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=default,
+        help=f"the kit's settings (default: {DEFAULT_CONFIG}); config/kit.toml explains every key",
+    )
+    return option
 
 
 def software_version() -> str:

@@ -17,13 +17,14 @@ Parents = Sequence[Parser]
 
 def parser(version: str) -> Parser:
     """The whole command line."""
-    config = _config()
+    config = _config(argparse.SUPPRESS)  # before the command or after it; after it, silence leaves the former
     root = Parser(
         prog="parta-relay",
         description="Gives a school's lessons to its absent pupils' browsers.",
         epilog="First steps: school add, class add, kit enrol-code. Commands work beside a running relay. "
         "Exit codes: 0 done or stopped, 1 failed (start it again), 2 cannot until you change something; the last "
         "line says what.",
+        parents=[_config(DEFAULT_CONFIG)],
     )
     root.add_argument("--version", action="version", version=f"parta-relay {version}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -42,13 +43,13 @@ def parser(version: str) -> Parser:
 Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse has no public name for it
 
 
-def _config() -> Parser:
+def _config(default: Path | str) -> Parser:
     common = Parser(add_help=False)
     common.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
-        default=DEFAULT_CONFIG,
+        default=default,
         help=f"the relay's settings (default: {DEFAULT_CONFIG}); config/relay.toml explains every key",
     )
     return common
