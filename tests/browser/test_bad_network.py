@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.browser.chromium import pupil, until_new_frames, until_state, until_true
-from tests.lossy_link import LossyLink, every
-from tests.running import FoundedSchool, running_school
+from tests.lossy_link import LossyLink, share
+from tests.running import FoundedSchool, RunningRelay, running_school
 
 pytestmark = pytest.mark.browser
 
@@ -19,10 +20,18 @@ async def reloads(page: Page) -> bool:
     return not await page.evaluate("'mark' in globalThis")
 
 
+async def metrics(relay: RunningRelay) -> dict[str, float]:
+    """What the relay tells Prometheus, by name; of those with labels only one."""
+    async with relay.http.get(f"{relay.url}/metrics") as response:
+        families = text_string_to_metric_families(await response.text())
+    return {sample.name: sample.value for family in families for sample in family.samples}
+
+
 async def test_five_percent_loss_each_way_neither_stops_the_picture_nor_reloads_the_page(
     tmp_path: Path, founded_school: FoundedSchool, browser: Browser
 ) -> None:
-    link = LossyLink(drop=every(20))
+    # Scattered loss, and what radio links do besides: delay, later datagrams first, the same one twice.
+    link = LossyLink(drop=share(0.05), delay_s=0.01, reorder=share(0.02, seed=2), duplicate=share(0.02, seed=3))
     async with link:
         advertise = (link.advertised,)
         async with running_school(tmp_path, founded_school, advertise=advertise) as school:
@@ -40,6 +49,16 @@ async def test_five_percent_loss_each_way_neither_stops_the_picture_nor_reloads_
             stats = await page.evaluate("lessonProbe.inbound('video')")
             assert stats["nackCount"] > 0  # there was loss, and it was asked for
             assert not await reloads(page)
+
+            told = await metrics(school.relay)
+            assert told["parta_media_nacks_received_total"] > 0  # the pupil's
+            assert told["parta_media_nacks_sent_total"] > 0  # the relay's own, to the kit
+            assert told["parta_media_packets_resent_total"] > 0
+            assert told["parta_media_packets_recovered_total"] > 0
+            assert told["parta_media_bytes_sent_total"] > 100_000
+            assert told["parta_media_sessions"] == 2
+            assert told["process_cpu_seconds_total"] > 0
+            assert {"parta_media_plis_sent_total", "parta_media_packets_lost_total"} <= set(told)
 
 
 async def test_a_network_that_was_gone_brings_the_lesson_back_by_itself(
