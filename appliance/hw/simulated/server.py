@@ -71,7 +71,7 @@ class PanelServer:
         self.app = web.Application(middlewares=[guard(host)], client_max_size=1024)
         self.app.on_response_prepare.append(add_headers)
         self.app.router.add_get("/", _page_file("panel.html"))
-        for name in ("panel.css", "panel.js", "words.js", "icon.svg"):
+        for name in ("panel.css", "box.css", "panel.js", "words.js", "icon.svg"):
             self.app.router.add_get(f"/page/{name}", _page_file(name))
         self.app.router.add_post("/panel/buttons/{button}/{edge}", self._button)
         self.app.router.add_get("/status", self._status)

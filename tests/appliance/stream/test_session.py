@@ -7,112 +7,24 @@ import itertools
 import socket
 import statistics
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from aiortc.rtp import (
-    RtcpPacket,
     RtcpPsfbPacket,
     RtcpReceiverInfo,
     RtcpRrPacket,
     RtcpRtpfbPacket,
-    RtcpSdesPacket,
-    RtcpSrPacket,
 )
 
 from appliance.capture.base import AccessUnit
 from appliance.capture.clock import LessonClock
 from appliance.errors import RelayUnreachable
-from appliance.stream.queues import PictureQueue, VoiceQueue
-from appliance.stream.route import Route
-from appliance.stream.session import PublishingSession, SessionTimes
-from appliance.stream.timestamps import PICTURE_RATE_HZ, VOICE_RATE_HZ, ntp_time
+from appliance.stream.session import SessionTimes
 from tests.appliance.stream.media import decodable, unit, voice
-from tests.appliance.stream.whip_server import Arrived, ServerSession
+from tests.appliance.stream.session_stage import KEY_FRAME_BYTES, Stage, complete, reports, stage, watched
 
-KEY_FRAME_BYTES = 120_000
 QUICK = SessionTimes(connect_s=5.0, liveness_s=1.0, probe_every_s=0.1, suspect_s=0.2)
-
-
-class Stage:
-    """A connected session, its queues, and the end that receives."""
-
-    def __init__(self, clock: LessonClock, times: SessionTimes | None, *, decode: bool) -> None:
-        self.clock = clock
-        self.pictures, self.voices = PictureQueue(), VoiceQueue()
-        self.picture_losses = 0
-        self.key_frames_left = 0
-        self.server = ServerSession(decode=decode)
-        self.session = PublishingSession(
-            pictures=self.pictures,
-            voices=self.voices,
-            clock=clock,
-            on_picture_lost=self._picture_lost,
-            on_key_frame_left=self._key_frame_left,
-            route=Route(sources=("127.0.0.1",), destinations=("127.0.0.1",)),
-            times=times,
-        )
-
-    def _picture_lost(self) -> None:
-        self.picture_losses += 1
-        self.server.progress.set()
-
-    def _key_frame_left(self, in_flight_s: float) -> None:
-        self.key_frames_left += 1
-
-    async def connect(self) -> None:
-        answer = await self.server.answer(await self.session.offer())
-        await self.session.accept(answer)
-        self.pictures.open()
-        self.voices.open()
-        await self.session.connected()
-        async with asyncio.timeout(10):
-            await self.server.connected.wait()
-
-    async def close(self) -> None:
-        await self.session.close()
-        await self.server.close()
-
-    async def until(self, reached: Callable[[], object]) -> None:
-        await self.server.until(reached)
-
-    async def complete(self, pictures: int) -> None:
-        """Wait until so many pictures have arrived to their last packet."""
-        await self.until(lambda: _complete(self.server.packets("video"), pictures))
-
-
-@asynccontextmanager
-async def stage(
-    *, clock: LessonClock | None = None, times: SessionTimes | None = None, decode: bool = False
-) -> AsyncIterator[Stage]:
-    made = Stage(clock or LessonClock.start(), times, decode=decode)
-    try:
-        await made.connect()
-        yield made
-    finally:
-        await made.close()
-
-
-@asynccontextmanager
-async def watched(stage: Stage) -> AsyncIterator[asyncio.Task[Any]]:
-    """The session's watchdog, running."""
-    task = asyncio.create_task(stage.session.run())
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def _complete(packets: list[Arrived], pictures: int) -> bool:
-    return sum(packet.marker for packet in packets) >= pictures
-
-
-def _reports(server: ServerSession, ssrc: int) -> list[RtcpSrPacket]:
-    found = [packet for arrived in server.rtcp for packet in RtcpPacket.parse(arrived.data)]
-    return [packet for packet in found if isinstance(packet, RtcpSrPacket) and packet.ssrc == ssrc]
 
 
 async def test_pictures_and_voice_arrive_as_they_were_encoded() -> None:
@@ -149,7 +61,7 @@ async def test_a_key_frame_is_paced_and_voice_passes_it() -> None:
         await on.until(lambda: len(on.server.packets("video")) > 12)
         for number in range(3):  # while the key frame is leaving
             on.voices.put(voice(number * 20_000))
-        await on.until(lambda: _complete(on.server.packets("video"), 13) and len(on.server.packets("audio")) == 3)
+        await on.until(lambda: complete(on.server.packets("video"), 13) and len(on.server.packets("audio")) == 3)
         pictures, spoken = on.server.packets("video")[12:], on.server.packets("audio")
         assert len(pictures) >= 90
         lasted_s = pictures[-1].at_s - pictures[0].at_s
@@ -168,66 +80,8 @@ async def test_sequence_numbers_and_timestamps_go_on_through_their_wraps(monkeyp
         pictures = on.server.packets("video")
         assert [packet.sequence for packet in pictures] == [65_534, 65_535, 0, 1]
         assert pictures[-1].timestamp < 10_000 < pictures[0].timestamp
-        for report in _reports(on.server, on.server.ssrc("video")):
+        for report in reports(on.server, on.server.ssrc("video")):
             assert 0 <= report.sender_info.rtp_timestamp <= 0xFFFFFFFF
-
-
-async def test_both_streams_report_the_lesson_clock_so_that_lips_stay_in_step() -> None:
-    """Voice is fed 180 ms late and picture at once; by their reports a receiver puts both where they were captured."""
-    clock = LessonClock.start()
-    async with stage(clock=clock) as on:
-        picture_us = [clock.now_us() + number * 33_333 for number in range(4)]
-        voice_us = [picture_us[0] - 180_000 + number * 20_000 for number in range(6)]
-        for number, at_us in enumerate(picture_us):
-            on.pictures.put(unit(at_us, key_frame=number == 0, size=KEY_FRAME_BYTES if number == 0 else 2000))
-        for at_us in voice_us:
-            on.voices.put(voice(at_us))
-        await on.until(lambda: _complete(on.server.packets("video"), 4) and len(on.server.packets("audio")) == 6)
-        kinds = {"video": (picture_us, PICTURE_RATE_HZ), "audio": (voice_us, VOICE_RATE_HZ)}
-        # The first report right after the first packet, and one of aiortc's own up to 1.5 s later.
-        await on.until(lambda: all(len(_reports(on.server, on.server.ssrc(kind))) >= 2 for kind in kinds))
-        for kind, (captured_us, rate_hz) in kinds.items():
-            timestamps = list(dict.fromkeys(packet.timestamp for packet in on.server.packets(kind)))
-            for report in _reports(on.server, on.server.ssrc(kind)):
-                for at_us, timestamp in zip(captured_us, timestamps, strict=True):
-                    assert abs(_by_report_us(report, timestamp, rate_hz) - at_us - clock.started_unix_us) < 200
-
-
-def _by_report_us(report: RtcpSrPacket, timestamp: int, rate_hz: int) -> float:
-    """When a receiver believes that the media with this RTP timestamp was captured, in µs since 1970."""
-    ahead = (timestamp - report.sender_info.rtp_timestamp + 2**31) % 2**32 - 2**31
-    return (report.sender_info.ntp_timestamp - ntp_time(0)) / 2**32 * 1e6 + ahead * 1e6 / rate_hz
-
-
-async def test_the_first_report_follows_the_first_packet_and_names_both_streams_alike() -> None:
-    async with stage() as on:
-        on.pictures.put(unit(0, key_frame=True, size=10))
-        on.voices.put(voice(0))
-        await on.until(lambda: len(on.server.rtcp) >= 2)
-        packets = [packet for arrived in on.server.rtcp for packet in RtcpPacket.parse(arrived.data)]
-        first_media_s = min(packet.at_s for packet in on.server.rtp)
-        assert on.server.rtcp[1].at_s - first_media_s < 0.4, "before aiortc's earliest, at 0.5 s"
-        names = {chunk.items[0] for packet in packets if isinstance(packet, RtcpSdesPacket) for chunk in packet.chunks}
-        assert len(names) == 1, "one CNAME: RFC 3550 §6.5.1 lets a receiver synchronise only within one"
-
-
-async def test_no_report_goes_out_for_a_stream_that_has_sent_nothing() -> None:
-    async with stage() as on:
-        on.voices.put(voice(0))
-        await on.until(lambda: len(_reports(on.server, on.server.ssrc("audio"))) >= 2)
-        assert not _reports(on.server, on.server.ssrc("video"))
-
-
-async def test_reports_count_what_left_and_not_what_waits() -> None:
-    async with stage() as on:
-        on.pictures.put(unit(0, key_frame=True, size=KEY_FRAME_BYTES))
-        await on.complete(1)
-        video = on.server.ssrc("video")
-        await on.until(lambda: len(_reports(on.server, video)) >= 2)
-        first, last = _reports(on.server, video)[0].sender_info, _reports(on.server, video)[-1].sender_info
-        assert first.packet_count == 1
-        assert last.packet_count == len(on.server.packets("video"))
-        assert KEY_FRAME_BYTES < last.octet_count < KEY_FRAME_BYTES * 1.01
 
 
 @pytest.mark.parametrize(
