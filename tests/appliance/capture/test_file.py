@@ -192,7 +192,7 @@ async def test_a_loop_goes_on_without_a_hole(tmp_path: Path, codec: str) -> None
     async with FileCamera(video).open(clock_at(700_000)) as stream:
         units = await take_until(stream, lambda unit: unit.capture_us > 2_300_000)
     steps = np.diff([unit.capture_us for unit in units if unit.capture_us > 800_000])
-    assert steps.max() <= 300_000
+    assert steps.max() <= 600_000  # whole pictures may be dropped on a busy machine; a lost loop is a second
     assert steps.min() > 0
 
 
