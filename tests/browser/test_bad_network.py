@@ -86,3 +86,22 @@ async def test_a_network_that_was_gone_brings_the_lesson_back_by_itself(
             await until_state(page, "live")
             await until_true(page, "() => document.documentElement.dataset.link === 'up'")
             assert not await reloads(page)
+
+
+async def test_a_network_that_changes_under_kit_and_pupil_costs_neither_the_lesson_nor_a_reload(
+    tmp_path: Path, founded_school: FoundedSchool, browser: Browser
+) -> None:
+    link = LossyLink()
+    async with link, running_school(tmp_path, founded_school, advertise=(link.advertised,)) as school:
+        link.target = ("127.0.0.1", school.relay.media_port)
+        page = await pupil(browser, school.class_url)
+        await page.evaluate("globalThis.mark = true")
+        await school.kit.press("start")
+        before = await until_new_frames(page)
+
+        link.rebind()  # kit and pupil speak from other addresses now, as after a change of the Wi-Fi
+
+        after = await until_new_frames(page, 30)
+        assert after[0]["capture_us"] > before[-1]["capture_us"]
+        await until_state(page, "live")
+        assert not await reloads(page)

@@ -87,6 +87,26 @@ async def test_a_killed_relay_comes_back_and_so_do_kit_and_pupil(school: Running
     assert len(await school.relay.command("lesson", "list")) == 1
 
 
+async def test_a_page_that_slept_through_a_restart_of_the_relay_wakes_into_the_lesson(
+    school: RunningSchool, browser: Browser
+) -> None:
+    page = await pupil(browser, school.class_url)
+    await school.kit.press("start")
+    before = await until_new_frames(page)
+
+    lid = await page.context.new_cdp_session(page)
+    await lid.send("Page.setWebLifecycleState", {"state": "frozen"})
+    await school.relay.program.end(signal.SIGKILL)
+    await school.kit.until_state("degraded")
+    await school.relay.start()
+    await school.kit.until_state("live")
+    await lid.send("Page.setWebLifecycleState", {"state": "active"})
+
+    after = await until_new_frames(page)
+    assert after[0]["capture_us"] > before[-1]["capture_us"]
+    await until_state(page, "live")
+
+
 async def test_the_voice_arrives_after_one_press_on_the_sound_control(school: RunningSchool, browser: Browser) -> None:
     page = await pupil(browser, school.class_url)
     await school.kit.press("start")
