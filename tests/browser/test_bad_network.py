@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ from tests.lossy_link import LossyLink, share
 from tests.running import FoundedSchool, RunningRelay, running_school
 
 pytestmark = pytest.mark.browser
+
+STANDSTILL_US = (
+    4_000_000  # two key frame intervals: without mending, hardly any key frame of forty packets arrives whole
+)
 
 
 async def reloads(page: Page) -> bool:
@@ -43,8 +48,9 @@ async def test_five_percent_loss_each_way_neither_stops_the_picture_nor_reloads_
             # 300 pictures on one connection: each packet of them has been through two lossy legs.
             pictures = await until_new_frames(page, 300, timeout_s=60)
 
-            span_us = pictures[-1]["capture_us"] - pictures[0]["capture_us"]
-            assert span_us / len(pictures) < 2 * 1_000_000 / 30  # at least every other picture was shown
+            # Not a rate: how many pictures a loaded machine decodes says nothing of the network.
+            shown_us = [picture["capture_us"] for picture in pictures]
+            assert max(later - earlier for earlier, later in itertools.pairwise(shown_us)) < STANDSTILL_US
             assert await page.evaluate("lessonProbe.sessions()") == 1
             stats = await page.evaluate("lessonProbe.inbound('video')")
             assert stats["nackCount"] > 0  # there was loss, and it was asked for
