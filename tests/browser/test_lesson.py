@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, Request
 
-from tests.browser.chromium import PHONE, blank_page, pupil, until_new_frames, until_state, until_voice
+from tests.browser.chromium import PHONE, blank_page, pupil, until_new_frames, until_state, until_true, until_voice
 from tests.running import RunningSchool
 
 pytestmark = pytest.mark.browser
@@ -118,6 +118,43 @@ async def test_the_voice_arrives_after_one_press_on_the_sound_control(school: Ru
     await page.wait_for_selector('html[data-sound="on"]', state="attached")
     await until_voice(page, 0.001)
     assert await page.evaluate("document.querySelector('video').muted") is False
+
+
+async def test_sound_and_full_screen_are_under_the_fingers_of_who_has_a_keyboard(
+    school: RunningSchool, browser: Browser
+) -> None:
+    page = await pupil(browser, school.class_url)
+    await school.kit.press("start")
+    await until_new_frames(page)
+
+    await page.keyboard.press("m")
+    await page.wait_for_selector('html[data-sound="on"]', state="attached")
+    await until_voice(page, 0.001)
+    await page.keyboard.press("f")
+    await until_true(page, "() => document.fullscreenElement !== null")
+    await page.keyboard.press("f")
+    await until_true(page, "() => document.fullscreenElement === null")
+
+    await page.locator("#keys").uncheck()  # who dictates or uses a switch can turn the keys off
+    await page.keyboard.press("m")
+    await page.keyboard.press("f")
+    assert await page.evaluate("document.fullscreenElement === null && !document.querySelector('video').muted")
+
+
+async def test_a_board_still_is_under_the_lesson_and_opens_at_its_full_size(
+    school: RunningSchool, browser: Browser
+) -> None:
+    page = await pupil(browser, school.class_url)
+    await school.kit.press("start")
+    await until_new_frames(page)
+
+    await school.kit.press("still")
+
+    await page.locator("#stills-list img").first.click()
+    size = "() => { const image = document.querySelector('#viewer-image'); return image.naturalWidth === 1280; }"
+    await until_true(page, size)
+    await page.keyboard.press("Escape")
+    await page.locator("#viewer").wait_for(state="hidden")
 
 
 @pytest.mark.parametrize(("language", "words"), [("ru-RU", "Прямой эфир"), ("en-GB", "Live")])
