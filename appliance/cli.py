@@ -1,6 +1,7 @@
-"""``parta-kit``: the command that runs a kit.
+"""``parta-kit``: the command that runs a kit, and those that help to set one up.
 
-Not here: what a kit does (``kit.py``). Whatever a person can put right (configuration, files, ports) ends in one line
+Not here: what a kit does (``kit.py``), the words of the command line (``options.py``), what the other commands do
+(``commands/``). Whatever a person can put right (configuration, files, ports) ends in one line
 on stderr and exit code 2; a traceback is a bug.
 """
 
@@ -12,16 +13,17 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from appliance.errors import KitError
-from appliance.settings import KitSettings, load_settings
+from appliance.options import parser
+from appliance.overrides import load_effective
+from appliance.settings import KitSettings
+from appliance.version import software_version
 from config.strict_toml import ConfigurationError
 
-DEFAULT_CONFIG = Path("/etc/parta/kit.toml")
 STOP_AT_MOST_S = 5  # systemd and `make run` wait so long; kit.py's stages add up to less
 OK, CANNOT_START = 0, 2
+INTERRUPTED = 130  # what a shell expects of a command that was interrupted
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 #: Libraries that tell every packet or request at "info"; their warnings are ours too.
@@ -30,62 +32,30 @@ QUIET = ("aiohttp", "aioice", "aiortc", "libav")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser(software_version()).parse_args(arguments)
     try:
-        settings = load_settings(options.config)
-        if options.command == "check":
-            print(f"{options.config}: good")
-            return OK
-        return _run(settings)
+        return _command(options)
     except (ConfigurationError, KitError) as error:
         print(f"parta-kit: {error}", file=sys.stderr)
         return CANNOT_START
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="parta-kit",
-        description="The box in the classroom: one button, and the lesson is live for the pupils at home.",
-        epilog="Exit codes: 0 stopped or switched off, 1 failed (start it again), 2 cannot start until you change "
-        "something; the last line says what.",
-        parents=[_config(DEFAULT_CONFIG)],
-    )
-    common = _config(argparse.SUPPRESS)  # before the command or after it; after it, silence leaves the former
-    parser.add_argument("--version", action="version", version=f"parta-kit {software_version()}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser(
-        "run",
-        parents=[common],
-        help="run the kit until it is switched off or told to stop (Ctrl-C, SIGTERM)",
-        description="Run the kit. A lesson that goes on when it is told to stop is ended first.",
-    )
-    commands.add_parser(
-        "check",
-        parents=[common],
-        help="read the settings, say whether they are good, and do nothing else",
-        description="Read the settings and say whether they are good. Opens no device and asks no relay.",
-    )
-    return parser
+def _command(options: argparse.Namespace) -> int:
+    if options.command == "discover":
+        from appliance.commands.discover import discover
 
+        return discover(options)
+    settings = load_effective(options.config)
+    if options.command == "check":
+        print(f"{options.config}: good")
+        return OK
+    if options.command == "enrol":
+        from appliance.commands.enrol import enrol
 
-def _config(default: Path | str) -> argparse.ArgumentParser:
-    option = argparse.ArgumentParser(add_help=False)
-    option.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        default=default,
-        help=f"the kit's settings (default: {DEFAULT_CONFIG}); config/kit.toml explains every key",
-    )
-    return option
-
-
-def software_version() -> str:
-    """This build's version, as told to the relay."""
-    try:
-        return version("parta")
-    except PackageNotFoundError:
-        return "0+source"  # run from a checkout that was never installed
+        return enrol(settings, options)
+    return _run(settings)
 
 
 def _run(settings: KitSettings) -> int:

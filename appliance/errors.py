@@ -27,6 +27,12 @@ class PanelUnavailable(KitError, OSError):
     key = "panel_unavailable"
 
 
+class NetworkUnavailable(KitError, OSError):
+    """This machine is on no network that could be looked at."""
+
+    key = "network_unavailable"
+
+
 class RelayUnreachable(KitError, ConnectionError):
     """The relay does not answer, or the session with it went silent. Worth redialling."""
 

@@ -18,6 +18,7 @@ from appliance.board_stills import BoardStills
 from appliance.capture.base import AccessUnit, Camera, Microphone, OpusFrame
 from appliance.crew import RunningLesson
 from appliance.director import Director
+from appliance.discovery import coarse, kit_service, page_port
 from appliance.errors import KitError, RelayRefused
 from appliance.hw.base import Edge, LinkFace, NoBuzzer, Panel
 from appliance.hw.none import NoPanel
@@ -30,6 +31,9 @@ from appliance.stream.enrol import enrol
 from appliance.stream.publisher import Publisher
 from appliance.stream.stills import StillUploader
 from appliance.supervise import Backoff, deadline, keep_running
+from appliance.version import software_version
+from wire.announcement import KitAnnouncement
+from wire.mdns import Service, announce
 from wire.messages import Command, Delivery, KitStatus, Welcome
 
 log = logging.getLogger(__name__)
@@ -85,6 +89,7 @@ class RelayLink:
         self._known = asyncio.Event()  # set once there is somebody to talk to
         self._status: KitStatus | None = None
         self._class_path: str | None = None
+        self._room = "" if self._credentials is None else self._credentials.room
         self._control_up = False
 
     async def run(self, listener: Listener) -> None:
@@ -93,7 +98,7 @@ class RelayLink:
             credentials = await self._enrolled(http)
             bearer = Authoriser(self._identity, credentials)
             url = self._settings.url
-            self._class_path = credentials.class_path
+            self._class_path, self._room = credentials.class_path, credentials.room
             self._stills = StillUploader(url, bearer, http)
             self._publisher = Publisher(
                 f"{url.rstrip('/')}/whip",
@@ -152,6 +157,17 @@ class RelayLink:
             reconnects=figures.reconnects,
         )
 
+    def announced(self, port: int) -> Service:
+        """What the local network may know of this kit now."""
+        credentials = self._credentials
+        said = KitAnnouncement(
+            kit_id="" if credentials is None else credentials.kit_id,
+            room=self._room,
+            version=software_version(),
+            state=coarse("idle" if self._status is None else self._status.state, enrolled=credentials is not None),
+        )
+        return kit_service(self._identity.public_key, said, port)
+
     def _new_control(self, bearer: Authoriser, http: aiohttp.ClientSession, listener: Listener) -> ControlChannel:
         control = ControlChannel(
             self._settings.url,
@@ -168,7 +184,8 @@ class RelayLink:
         return control
 
     def _welcomed(self, welcome: Welcome) -> None:
-        self._class_path = welcome.class_path  # the link may have been rotated since enrolment
+        # The link may have been rotated, and the room renamed, since enrolment.
+        self._class_path, self._room = welcome.class_path, welcome.room
         log.info("teaching %s, room %s of %s", welcome.class_name, welcome.room, welcome.school)
 
     def _linked(self, up: bool, listener: Listener) -> None:
@@ -233,6 +250,9 @@ class Kit:
                 tasks.create_task(keeper.run(), name="lesson keeper"),
                 tasks.create_task(_refresh(director), name="figures"),
             ]
+            if settings.network.announce:
+                said = partial(link.announced, page_port(settings.panel))
+                vital.append(tasks.create_task(announce(said), name="announcement"))
             self._begin(director, keeper.load(), link)
             await _first(stop, director.off)
             await _stop(director, keeper, vital)
@@ -249,6 +269,15 @@ class Kit:
     def _edge(self, edge: Edge) -> None:
         if self._director is not None:
             self._director.edge(edge)
+
+
+async def enrol_now(relay_url: str, code: str, state_dir: Path) -> Credentials:
+    """Enrol at a relay, once, and keep what it said. Raises a ``KitError``."""
+    identity = await asyncio.to_thread(Identity.load_or_create, state_dir)
+    async with aiohttp.ClientSession() as http:
+        found = await enrol(http, relay_url, code, identity, software=f"parta-kit {software_version()}")
+    await asyncio.to_thread(found.save, state_dir)
+    return found
 
 
 async def _refresh(director: Director) -> None:

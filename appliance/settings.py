@@ -63,6 +63,12 @@ class PanelSection(_Section, frozen=True, kw_only=True):
     port: Port = 8090
 
 
+class NetworkSection(_Section, frozen=True, kw_only=True):
+    """``[network]``: how the kit is found on the local network."""
+
+    announce: bool = True
+
+
 class KitSettings(_Section, frozen=True, kw_only=True):
     """Everything that ``kit.toml`` can say."""
 
@@ -71,14 +77,20 @@ class KitSettings(_Section, frozen=True, kw_only=True):
     camera: CameraSection = CameraSection()
     microphone: MicrophoneSection = MicrophoneSection()
     panel: PanelSection = PanelSection()
+    network: NetworkSection = NetworkSection()
 
 
 def load_settings(path: Path) -> KitSettings:
     """Read and check a ``kit.toml``. Raises ``ConfigurationError``."""
     settings = load(path, KitSettings)
+    check(settings, origin=str(path))
+    return settings
+
+
+def check(settings: KitSettings, *, origin: str) -> None:
+    """What no single key can say. Raises ``ConfigurationError``."""
     for section, part in (("camera", settings.camera), ("microphone", settings.microphone)):
         if part.kind == "file" and not part.file:
-            raise ConfigurationError(f'{path}: {section}.file: is empty, and {section}.kind is "file"; name a video')
+            raise ConfigurationError(f'{origin}: {section}.file: is empty, and {section}.kind is "file"; name a video')
     if not settings.relay.url.startswith(("http://", "https://")):
-        raise ConfigurationError(f"{path}: relay.url: must start with https:// (or http:// on a trusted wire)")
-    return settings
+        raise ConfigurationError(f"{origin}: relay.url: must start with https:// (or http:// on a trusted wire)")

@@ -43,6 +43,11 @@ def parse(text: str, schema: type[T], *, origin: str) -> T:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{origin}: not valid TOML: {error}") from error
+    return convert(table, schema, origin=origin)
+
+
+def convert(table: Mapping[str, Any], schema: type[T], *, origin: str) -> T:
+    """Read what was parsed already; ``origin`` names it in errors. Raises ``ConfigurationError``."""
     for key, known in _unknown_keys(table, schema, ""):
         near = difflib.get_close_matches(key.rpartition(".")[2], known, n=1, cutoff=0.5)
         advice = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"

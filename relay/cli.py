@@ -14,13 +14,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from config.strict_toml import ConfigurationError
 from relay.errors import RelayError
 from relay.options import parser
 from relay.settings import RelaySettings, load_settings
+from relay.version import software_version
 
 STOP_AT_MOST_S = 5  # systemd and `make run` wait so long; app.py's stages add up to less
 OK, CANNOT = 0, 2
@@ -46,14 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return CANNOT
     except KeyboardInterrupt:
         return 130  # what a shell expects of a command that was interrupted
-
-
-def software_version() -> str:
-    """This build's version."""
-    try:
-        return version("parta")
-    except PackageNotFoundError:
-        return "0+source"  # run from a checkout that was never installed
 
 
 def _serve(settings: RelaySettings) -> int:

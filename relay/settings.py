@@ -5,8 +5,10 @@ Not here: reading files (``config/strict_toml.py``) and acting on a setting (``a
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -32,6 +34,7 @@ class WebSection(_Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 8080
     public_url: str = "http://127.0.0.1:8080"
+    announce: bool = False
 
 
 class MediaSection(_Section, frozen=True, kw_only=True):
@@ -66,4 +69,16 @@ def load_settings(path: Path) -> RelaySettings:
     settings = load(path, RelaySettings)
     if not settings.web.public_url.startswith(("http://", "https://")):
         raise ConfigurationError(f"{path}: web.public_url: must start with https:// (or http:// on a trusted wire)")
+    if settings.web.announce and _is_loopback(settings.web.public_url):
+        raise ConfigurationError(
+            f"{path}: web.announce: is true, and web.public_url is good on this machine only; say how kits reach it"
+        )
     return settings
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -144,7 +144,7 @@ class RunningKit:
             f'[kit]\nstate_dir = "{self.folder / "state"}"\n'
             f'[relay]\nurl = "{self.relay_url}"\nenrol_code = "{self.enrol_code}"\n'
             f"[camera]\n{self.camera}\n[microphone]\n{self.microphone}\n"
-            f'[panel]\nkind = "simulated"\nport = {self.port}\n'
+            f'[panel]\nkind = "simulated"\nport = {self.port}\n[network]\nannounce = false\n'
         )
         self.program = Program(["appliance", "run", "--config", str(config)], self.folder / "kit.log")
 

@@ -45,7 +45,7 @@ async def _run(*arguments: str) -> Ended:
 
 def _config(folder: Path, text: str, port: int | None = None) -> Path:
     path = folder / "kit.toml"
-    panel = f"\n[panel]\nport = {port or free_port()}\n"
+    panel = f"\n[panel]\nport = {port or free_port()}\n[network]\nannounce = false\n"
     path.write_text(f'[kit]\nstate_dir = "{folder / "state"}"\n{text}{panel}', encoding="utf-8")
     return path
 
@@ -81,7 +81,7 @@ def test_help_names_the_commands_and_the_exit_codes(capsys: pytest.CaptureFixtur
         main(["--help"])
     assert ended.value.code == OK
     told = capsys.readouterr().out
-    for word in ("run", "check", "--version", "Exit codes"):
+    for word in ("run", "check", "discover", "--version", "Exit codes"):
         assert word in told
 
 

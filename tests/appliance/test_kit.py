@@ -20,7 +20,7 @@ from appliance.cli import STOP_AT_MOST_S
 from appliance.hw import gestures
 from appliance.hw.simulated.server import STOP_CONNECTIONS_S
 from appliance.kit import STOP_LESSON_S, STOP_LINK_S, STOP_STATE_S, Kit
-from appliance.settings import CameraSection, KitSection, KitSettings, PanelSection, RelaySection
+from appliance.settings import CameraSection, KitSection, KitSettings, NetworkSection, PanelSection, RelaySection
 from tests.appliance.control_relay import CODE, ControlRelay, control_relay
 from tests.appliance.stream.whip_server import whip_server
 from tests.running import RunningKit, free_port
@@ -71,6 +71,7 @@ def _settings(
         relay=RelaySection(url=f"http://{host}:{relay_port}", enrol_code=code),
         camera=SMALL,
         panel=PanelSection(port=panel_port),
+        network=NetworkSection(announce=False),
     )
 
 

@@ -46,6 +46,8 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ('[media]\nadvertise = "127.0.0.1"', "media.advertise: expected array, got str"),
         ('[relay]\nlog_level = "loud"', "relay.log_level: invalid enum value 'loud'"),
         ("[web\n", "not valid TOML"),
+        ("[web]\nannounce = true", "web.announce: is true, and web.public_url is good on this machine only"),
+        ('[web]\nannounce = true\npublic_url = "http://localhost:80"', "web.announce: is true"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_key(tmp_path: Path, text: str, told: str) -> None:

@@ -1,0 +1,92 @@
+"""The words and options of ``parta-kit``. Not here: what they do (``cli.py``, ``commands/``)."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+DEFAULT_CONFIG = Path("/etc/parta/kit.toml")
+LOOK_S = 3.0
+
+Parser = argparse.ArgumentParser
+Parents = Sequence[Parser]
+Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse has no public name for it
+
+
+def parser(version: str) -> Parser:
+    """The whole command line."""
+    root = Parser(
+        prog="parta-kit",
+        description="The box in the classroom: one button, and the lesson is live for the pupils at home.",
+        epilog="Exit codes: 0 done, stopped or switched off, 1 failed, 2 cannot start until you change something; "
+        "the last line says what.",
+        parents=[_config(DEFAULT_CONFIG)],
+    )
+    root.add_argument("--version", action="version", version=f"parta-kit {version}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    config = [_config(argparse.SUPPRESS)]  # before the command or after it; after it, silence leaves the former
+    commands.add_parser(
+        "run",
+        parents=config,
+        help="run the kit until it is switched off or told to stop (Ctrl-C, SIGTERM)",
+        description="Run the kit. A lesson that goes on when it is told to stop is ended first.",
+    )
+    commands.add_parser(
+        "check",
+        parents=config,
+        help="read the settings, say whether they are good, and do nothing else",
+        description="Read the settings and say whether they are good. Opens no device and asks no relay.",
+    )
+    _discover(commands)
+    _enrol(commands, config)
+    return root
+
+
+def _config(default: Path | str) -> Parser:
+    common = Parser(add_help=False)
+    common.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=default,
+        help=f"the kit's settings (default: {DEFAULT_CONFIG}); config/kit.toml explains every key",
+    )
+    return common
+
+
+def _json(command: Parser) -> None:
+    command.add_argument("--json", action="store_true", help="answer in JSON, for scripts")
+
+
+def _discover(commands: Commands[Parser]) -> None:
+    discover = commands.add_parser(
+        "discover",
+        help="list the kits and relays on the local network",
+        description="List the kits and relays that announce themselves on the local network. Needs no settings, and "
+        "works on any computer there.",
+    )
+    _json(discover)
+    discover.add_argument(
+        "--seconds", type=_seconds, default=LOOK_S, metavar="N", help=f"how long to look ({LOOK_S:g})"
+    )
+
+
+def _enrol(commands: Commands[Parser], config: Parents) -> None:
+    enrol = commands.add_parser(
+        "enrol",
+        parents=config,
+        help="make this kit known to a relay, with a code",
+        description="Make this kit known to a relay, with a code of `parta-relay kit enrol-code`. The relay is the one "
+        "of the settings, or the one that --relay names; that one is kept.",
+    )
+    _json(enrol)
+    enrol.add_argument("code", metavar="CODE", help="good once, and for a day unless the relay was told otherwise")
+    enrol.add_argument("--relay", metavar="URL", help='for example "https://parta.school.example"')
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 300:
+        raise argparse.ArgumentTypeError("has to be above 0, and 300 at most")
+    return number

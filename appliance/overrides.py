@@ -1,0 +1,83 @@
+"""What was set on this kit, over its ``kit.toml``: by ``parta-kit enrol`` and by the boot file.
+
+Precedence: these, then ``kit.toml``, then the defaults. They are kept in the kit's state, because a kit's root file
+system may be read-only and the next image brings a new ``kit.toml``. Not here: who sets them (``commands/``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from appliance.durable import write_durably
+from appliance.identity import CREDENTIALS_FILE, KEY_FILE, StateUnusable
+from appliance.settings import KitSettings, check, load_settings
+from config.strict_toml import ConfigurationError, convert
+
+OVERRIDES_FILE = "overrides.json"
+#: ``[kit]`` says where these are kept, so they cannot say it themselves.
+SECTIONS = ("relay", "camera", "microphone", "panel", "network")
+
+Overrides = Mapping[str, Mapping[str, Any]]
+
+
+def load_effective(config: Path) -> KitSettings:
+    """A ``kit.toml`` with this kit's overrides. Raises ``ConfigurationError``, ``StateUnusable``."""
+    settings = load_settings(config)
+    path = Path(settings.kit.state_dir) / OVERRIDES_FILE
+    return merged(settings, read_overrides(path.parent), origin=str(path))
+
+
+def merged(settings: KitSettings, overrides: Overrides, *, origin: str) -> KitSettings:
+    """The settings with these over them. Raises ``ConfigurationError`` in the name of ``origin``."""
+    for section in overrides:
+        if section not in SECTIONS:
+            raise ConfigurationError(f"{origin}: {section}: cannot be set here; known here: {', '.join(SECTIONS)}")
+    base: dict[str, dict[str, Any]] = msgspec.to_builtins(settings)
+    table = {section: {**values, **overrides.get(section, {})} for section, values in base.items()}
+    effective = convert(table, KitSettings, origin=origin)
+    check(effective, origin=origin)
+    return effective
+
+
+def read_overrides(state_dir: Path) -> dict[str, dict[str, Any]]:
+    """What is set; nothing when nothing was. Raises ``StateUnusable``."""
+    path = state_dir / OVERRIDES_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, Any]], strict=True)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise StateUnusable(f"{path}: cannot be read ({error.strerror}); check its owner and kit.state_dir") from error
+    except msgspec.DecodeError as error:
+        raise StateUnusable(f"{path}: damaged ({error}); delete it and set this kit up again") from error
+
+
+def set_overrides(state_dir: Path, changes: Overrides) -> None:
+    """Set these keys, and leave the others. A power cut leaves old or new. Raises ``StateUnusable``."""
+    path = state_dir / OVERRIDES_FILE
+    table = read_overrides(state_dir)
+    for section, values in changes.items():
+        table[section] = {**table.get(section, {}), **values}
+    try:
+        write_durably(path, json.dumps(table, ensure_ascii=False, indent=2).encode())
+    except OSError as error:
+        raise StateUnusable(f"{path}: cannot be written ({error.strerror}); check kit.state_dir") from error
+
+
+def give_to_owner(state_dir: Path) -> None:
+    """Give what root wrote to the kit's user, or the kit could not read it. Raises ``StateUnusable``."""
+    if os.geteuid() != 0:
+        return
+    try:
+        owner = state_dir.stat()
+        for name in (KEY_FILE, CREDENTIALS_FILE, OVERRIDES_FILE):
+            if (path := state_dir / name).exists():
+                os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    except OSError as error:
+        raise StateUnusable(f"{state_dir}: cannot be given to the kit ({error.strerror})") from error
