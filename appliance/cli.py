@@ -55,6 +55,10 @@ def _command(options: argparse.Namespace) -> int:
         from appliance.commands.enrol import enrol
 
         return enrol(settings, options)
+    if options.command == "doctor":
+        from appliance.commands.doctor import doctor
+
+        return doctor(settings, options)
     return _run(settings)
 
 

@@ -25,9 +25,11 @@ from appliance.hw.none import NoPanel
 from appliance.identity import Authoriser, Credentials, Identity
 from appliance.kept_lesson import KeptLesson, LessonKeeper
 from appliance.kit_crew import KitCrew
+from appliance.preflight import RelayProbe
 from appliance.settings import CameraSection, KitSettings, MicrophoneSection, PanelSection, RelaySection
 from appliance.stream.control import ControlChannel
 from appliance.stream.enrol import enrol
+from appliance.stream.probe import HttpRelayProbe
 from appliance.stream.publisher import Publisher
 from appliance.stream.stills import StillUploader
 from appliance.supervise import Backoff, deadline, keep_running
@@ -278,6 +280,14 @@ async def enrol_now(relay_url: str, code: str, state_dir: Path) -> Credentials:
         found = await enrol(http, relay_url, code, identity, software=f"parta-kit {software_version()}")
     await asyncio.to_thread(found.save, state_dir)
     return found
+
+
+def new_relay_probe(
+    url: str, state_dir: Path, credentials: Credentials | None, http: aiohttp.ClientSession
+) -> RelayProbe:
+    """The relay as the pre-flight checks ask it. Raises ``StateUnusable``."""
+    bearer = None if credentials is None else Authoriser(Identity.load_or_create(state_dir), credentials)
+    return HttpRelayProbe(url, bearer, http)
 
 
 async def _refresh(director: Director) -> None:

@@ -40,6 +40,7 @@ def parser(version: str) -> Parser:
     )
     _discover(commands)
     _enrol(commands, config)
+    _doctor(commands, config)
     return root
 
 
@@ -83,6 +84,18 @@ def _enrol(commands: Commands[Parser], config: Parents) -> None:
     _json(enrol)
     enrol.add_argument("code", metavar="CODE", help="good once, and for a day unless the relay was told otherwise")
     enrol.add_argument("--relay", metavar="URL", help='for example "https://parta.school.example"')
+
+
+def _doctor(commands: Commands[Parser], config: Parents) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        parents=config,
+        help="check everything that a lesson needs, and say what to do about what fails",
+        description="Check relay, network, clock, storage, camera and microphone. Camera and microphone open for a few "
+        "seconds, with the tally lit. Exit codes: 0 everything is OK, 1 something is not, 2 the settings are wrong.",
+    )
+    _json(doctor)
+    doctor.add_argument("--no-capture", dest="capture", action="store_false", help="leave camera and microphone alone")
 
 
 def _seconds(text: str) -> float:

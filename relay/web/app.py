@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from relay.web import control, enrol, events, health, pages, sessions, static, stills, whep, whip
+from relay.web import control, enrol, events, health, pages, preflight, sessions, static, stills, whep, whip
 from relay.web.access_log import AccessLog
 from relay.web.answers import add_headers, answer_refusals
 from relay.web.auth import AUTH, Authenticator
@@ -20,6 +20,7 @@ def build_app(relay: Relay) -> web.Application:
     app[RELAY] = relay
     app[AUTH] = Authenticator(lambda: relay.clock().unix_ms / 1000)
     app[whip.SESSIONS] = whip.PublisherSessions()
+    app[preflight.TRIALS] = preflight.Trials()
     app[control.CONNECTIONS] = control.KitConnections()
     app[events.STREAMS] = events.EventStreams()
     app[pages.TEMPLATES] = pages.templates()
@@ -52,6 +53,8 @@ def _routes() -> list[web.RouteDef]:
         web.patch("/whip/{session}", whip.patch),
         web.delete("/whip/{session}", whip.end),
         web.options("/whip/{session}", sessions.session_options),
+        web.post("/preflight", preflight.begin),
+        web.delete("/preflight/{session}", preflight.end),
         web.post("/whep/{link}", whep.watch),
         web.options("/whep/{link}", sessions.endpoint_options),
         web.get("/whep/{link}/{session}", whep.look),
@@ -71,3 +74,4 @@ def _routes() -> list[web.RouteDef]:
 async def _end_streams(app: web.Application) -> None:
     app[events.STREAMS].close_all()
     app[control.CONNECTIONS].close_all()
+    app[preflight.TRIALS].close()

@@ -81,7 +81,7 @@ def test_help_names_the_commands_and_the_exit_codes(capsys: pytest.CaptureFixtur
         main(["--help"])
     assert ended.value.code == OK
     told = capsys.readouterr().out
-    for word in ("run", "check", "discover", "--version", "Exit codes"):
+    for word in ("run", "check", "discover", "doctor", "enrol", "--version", "Exit codes"):
         assert word in told
 
 

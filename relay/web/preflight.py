@@ -1,0 +1,78 @@
+"""A kit's trial of the media path: a publisher's session that belongs to no class, and that nobody can watch.
+
+``POST /preflight`` is WHIP (RFC 9725) in all but where it leads: the same port, ICE and DTLS, on a channel of the
+kit's own. No lesson begins, and a lesson that runs is not disturbed. It ends when the kit deletes it, or by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from aiohttp import web
+
+from relay.engines.base import Engine
+from relay.errors import SessionUnknown
+from relay.web.auth import AUTH
+from relay.web.context import RELAY
+from relay.web.sessions import created, ended, read_offer
+
+#: A trial takes two seconds. A kit that vanished in one, or was revoked meanwhile, keeps nothing for longer.
+TRIAL_S = 20.0
+
+
+class Trials:
+    """The timers that end trials which nobody ended."""
+
+    def __init__(self) -> None:
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def began(self, engine: Engine, session_id: str) -> None:
+        """End this one in time."""
+        self._timers[session_id] = asyncio.get_running_loop().call_later(TRIAL_S, self._expire, engine, session_id)
+
+    def over(self, session_id: str) -> None:
+        """It was ended."""
+        timer = self._timers.pop(session_id, None)
+        if timer is not None:
+            timer.cancel()
+
+    def close(self) -> None:
+        """The relay stops; the engine ends the sessions."""
+        for session_id in list(self._timers):
+            self.over(session_id)
+
+    def _expire(self, engine: Engine, session_id: str) -> None:
+        self._timers.pop(session_id, None)
+        with suppress(SessionUnknown):  # replaced by the same kit's next trial, or silent for long
+            engine.end(session_id)
+
+
+TRIALS = web.AppKey("preflight_trials", Trials)
+
+
+async def begin(request: web.Request) -> web.Response:
+    """``POST /preflight``"""
+    kit_id = (await request.app[AUTH].kit(request)).kit_id
+    offer = await read_offer(request)
+    engine = request.app[RELAY].engine
+    answer = engine.publish(_channel(kit_id), kit_id, offer)
+    request.app[TRIALS].began(engine, answer.session_id)
+    return created(answer, f"/preflight/{answer.session_id}")
+
+
+async def end(request: web.Request) -> web.Response:
+    """``DELETE /preflight/<session>``"""
+    kit_id = (await request.app[AUTH].kit(request)).kit_id
+    session_id = request.match_info["session"]
+    engine = request.app[RELAY].engine
+    if engine.channel_of(session_id) != _channel(kit_id):
+        raise SessionUnknown("no such session")
+    response = ended(engine, session_id)
+    request.app[TRIALS].over(session_id)
+    return response
+
+
+def _channel(kit_id: str) -> str:
+    """No class has such an id, so no link leads here."""
+    return f"preflight-{kit_id}"
