@@ -225,17 +225,3 @@ class Channel:
             viewers=len(connected),
             viewers_receiving=sum(viewer.receiving(now_s) for viewer in connected),
         )
-
-    def figures(self, now_s: float) -> dict[str, float]:
-        """What this channel is like now, for ``/metrics``."""
-        connected = [viewer for viewer in self.viewers if viewer.connected]
-        count = max(1, len(connected))
-        start = self._timelines["video"].gop_start
-        return {
-            "viewers": len(connected),
-            "viewers_receiving": sum(viewer.receiving(now_s) for viewer in connected),
-            "viewer_loss": sum(viewer.fraction_lost for viewer in connected) / count,
-            "viewer_round_trip_s": sum(viewer.round_trip_s for viewer in connected) / count,
-            "publisher_round_trip_s": self.publisher.round_trip_s if self.publisher is not None else 0.0,
-            "group_packets": self._timelines["video"].highest - start + 1 if start is not None else 0,
-        }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from relay.engines.base import Answer, ChannelDelivery
@@ -273,20 +273,24 @@ class EmbeddedEngine:
 
         return unsubscribe
 
-    def counters(self) -> Mapping[str, int]:
-        """Totals since the start, and how many sessions and channels there are now (``*_now``)."""
+    def counters(self) -> Mapping[str, float]:
+        """Totals since the start, and how things are now (``*_now``); loss and round trips are means."""
+        now_s = time.monotonic()
+        users = [session.user for session in self._sessions.values()]
+        viewers = [user for user in users if isinstance(user, Viewer) and user.connected]
+        publishers = [user for user in users if isinstance(user, Publisher) and user.connected(now_s)]
         return {
             **self._counters.as_mapping(),
             "sessions_now": len(self._sessions),
             "sessions_half_open_now": len(self._half_open),
             "channels_now": len(self._channels),
+            "publishers_now": len(publishers),
+            "viewers_now": len(viewers),
+            "viewers_receiving_now": sum(viewer.receiving(now_s) for viewer in viewers),
+            "viewer_loss_now": _mean([viewer.fraction_lost for viewer in viewers]),
+            "viewer_round_trip_s_now": _mean([viewer.round_trip_s for viewer in viewers]),
+            "publisher_round_trip_s_now": _mean([publisher.round_trip_s for publisher in publishers]),
         }
-
-    def figures(self) -> Mapping[str, Mapping[str, float]]:
-        """What each channel is like now, by channel and name: ``viewers``, ``viewers_receiving``, ``viewer_loss`` and
-        ``viewer_round_trip_s`` (means over viewers), ``publisher_round_trip_s``, ``group_packets``."""
-        now_s = time.monotonic()
-        return {name: channel.figures(now_s) for name, channel in self._channels.items()}
 
     # -- time
 
@@ -355,6 +359,10 @@ class EmbeddedEngine:
 
 
 _NOBODY = ChannelDelivery(publisher=None, picture_fresh=False, sound_fresh=False, viewers=0, viewers_receiving=0)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
 
 
 def _session_id() -> str:

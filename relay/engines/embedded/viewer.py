@@ -53,7 +53,6 @@ class Viewer:
         self.connected_at_s = 0.0
         self.round_trip_s = ROUND_TRIP_S
         self.fraction_lost = 0.0
-        self.estimate_bps: int | None = None
         cname = secrets.token_urlsafe(12)
         self.outgoing = {line.kind: _outgoing(line, cname) for line in agreement.lines}
         self._audience = audience
@@ -108,8 +107,6 @@ class Viewer:
             elif isinstance(item, rtcp.KeyFrameRequest):
                 self._counters.plis_received += 1
                 self._audience.want_key_frame()
-            elif isinstance(item, rtcp.Remb):
-                self.estimate_bps = item.bitrate_bps
 
     def _outlet(self, ssrc: int) -> Outlet | None:
         return next((outlet for outlet in self.outlets.values() if outlet.outgoing.ssrc == ssrc), None)

@@ -179,17 +179,17 @@ async def test_an_unsubscribed_listener_hears_nothing(engine: EmbeddedEngine) ->
     assert heard == []
 
 
-async def test_figures_tell_a_channels_health(engine: EmbeddedEngine) -> None:
+async def test_figures_tell_how_viewers_and_publishers_are(engine: EmbeddedEngine) -> None:
     async with raw_publisher(engine) as kit, raw_viewer(engine) as pupil:
         camera = Camera()
         for _ in range(12):
             kit.send(camera.picture())
         packet = (await pupil.take(12))[-1]
         pupil.send_rtcp(rtcp.receiver_report(1, [rtcp.ReportBlock(packet.ssrc, 128, 3, packet.sequence, 0, 0, 0)]))
-        await until(lambda: engine.figures()["7B"]["viewer_loss"] == 0.5)
-        figures = engine.figures()["7B"]
-    assert figures["viewers"] == figures["viewers_receiving"] == 1
-    assert figures["group_packets"] == 12
+        await until(lambda: engine.counters()["viewer_loss_now"] == 0.5)
+        figures = engine.counters()
+    assert figures["viewers_now"] == figures["viewers_receiving_now"] == figures["publishers_now"] == 1
+    assert figures["viewer_round_trip_s_now"] > 0
 
 
 async def test_a_joiner_is_told_the_instant_of_the_voice_before_any_of_it(engine: EmbeddedEngine) -> None:

@@ -19,7 +19,7 @@ async def until(holds: Callable[[], bool], limit_s: float = WAIT_S) -> None:
             await asyncio.sleep(POLL_S)
 
 
-async def until_counted(engine: EmbeddedEngine, name: str, at_least: int = 1, limit_s: float = WAIT_S) -> None:
+async def until_counted(engine: EmbeddedEngine, name: str, at_least: float = 1, limit_s: float = WAIT_S) -> None:
     """Wait until a counter has come so far."""
     await until(lambda: engine.counters()[name] >= at_least, limit_s)
 
