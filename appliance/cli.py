@@ -51,6 +51,8 @@ def _command(options: argparse.Namespace) -> int:
     if options.command == "check":
         print(f"{options.config}: good")
         return OK
+    if options.command == "lamps-off":
+        return _lamps_off(settings)
     if options.command == "enrol":
         from appliance.commands.enrol import enrol
 
@@ -75,6 +77,13 @@ def _run(settings: KitSettings) -> int:
         await Kit(settings, software=f"parta-kit {software_version()}").run(stop)
 
     asyncio.run(until_told())
+    return OK
+
+
+def _lamps_off(settings: KitSettings) -> int:
+    from appliance.kit import darken
+
+    asyncio.run(darken(settings.panel))
     return OK
 
 

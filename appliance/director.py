@@ -21,6 +21,7 @@ from appliance.face import face_of, status_of, with_pupils
 from appliance.hw import gestures
 from appliance.hw.base import Buzzer, Edge, OpenPanel
 from appliance.hw.gestures import Gesture, Hands
+from appliance.hw.health import SAID, Health
 from appliance.kept_lesson import KeptLesson, boot_id
 from appliance.lesson import Action, Event, Lesson, step
 from wire.messages import DELIVERY_STALE_S, Command, Delivery, KitStatus
@@ -54,6 +55,7 @@ class Director:
         self._delivery: Delivery | None = None
         self._troubles: dict[SourceName, KitError] = {}
         self._voiceless = False  # by its settings: then the picture alone makes the lamp red
+        self._health = Health()
         self._timers: dict[Literal["hold", "overdue", "stale"], asyncio.TimerHandle] = {}
         self._capture: OpenCapture | None = None
         self._close_asked = asyncio.Event()
@@ -131,6 +133,14 @@ class Director:
         self._running = RunningLesson(kept.lesson_id, LessonClock.resume(kept.started_unix_us))
         self._happens(Event.RESUMED_BEHIND_CURTAIN if kept.curtain else Event.RESUMED)
 
+    def health(self, health: Health) -> None:
+        """How the board is."""
+        for warning in set(health.warnings) - set(self._health.warnings):
+            log.warning("board: %s", SAID[warning])
+        self._health = health
+        self.show()
+        self._crew.report(self.status())
+
     async def end(self) -> None:
         """End the lesson, if there is one, because the kit stops. Returns when nothing is captured any more."""
         self._happens(Event.SHUTDOWN_HELD)  # as the long hold does: a start that waits is dropped as well
@@ -147,11 +157,11 @@ class Director:
         link = with_pupils(self._crew.link(), self._delivery)
         now_s = self._loop.time()
         face = face_of(self._lesson, self._running, hands=self._hands, now_s=now_s, troubles=self._troubles, link=link)
-        self._panel.show(replace(face, voiceless=self._voiceless))
+        self._panel.show(replace(face, voiceless=self._voiceless, health=self._health))
 
     def status(self) -> KitStatus:
         """What the relay is told."""
-        return status_of(self._lesson, self._running)
+        return status_of(self._lesson, self._running, self._health)
 
     # ---- what is done about it ----
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from msgspec import UNSET
+
 from appliance.crew import RunningLesson, SourceName
 from appliance.errors import KitError
 from appliance.hw import gestures
 from appliance.hw.base import Face, Fault, LessonFace, LinkFace
 from appliance.hw.gestures import Hands
+from appliance.hw.health import Health
 from appliance.lesson import Lesson
-from wire.messages import Delivery, KitStatus, LessonRef
+from wire.messages import Delivery, KitHealth, KitStatus, LessonRef
 
 
 def face_of(
@@ -49,7 +52,7 @@ def with_pupils(link: LinkFace, delivery: Delivery | None) -> LinkFace:
     return replace(link, viewers=delivery.viewers, viewers_receiving=delivery.viewers_receiving)
 
 
-def status_of(lesson: Lesson, running: RunningLesson | None) -> KitStatus:
+def status_of(lesson: Lesson, running: RunningLesson | None, health: Health) -> KitStatus:
     """What the relay is told."""
     ref = None
     if running is not None:
@@ -60,4 +63,16 @@ def status_of(lesson: Lesson, running: RunningLesson | None) -> KitStatus:
         lesson=ref,
         camera_ok=lesson.camera != "lost",
         microphone_ok=lesson.microphone != "lost",
+        health=_told(health) if health != Health() else UNSET,
+    )
+
+
+def _told(health: Health) -> KitHealth:
+    """The reading as the relay gets it: whole numbers, so that not every breath of a fan is news."""
+    return KitHealth(
+        temperature_c=None if health.temperature_c is None else round(health.temperature_c),
+        free_mb=health.free_mb,
+        clock_synchronised=health.clock_synchronised,
+        wifi_dbm=health.wifi_dbm,
+        warnings=health.warnings,
     )

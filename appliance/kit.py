@@ -20,7 +20,8 @@ from appliance.crew import RunningLesson
 from appliance.director import Director
 from appliance.discovery import coarse, kit_service, page_port
 from appliance.errors import KitError, RelayRefused
-from appliance.hw.base import Edge, LinkFace, NoBuzzer, Panel
+from appliance.hw.base import Edge, LinkFace, Panel
+from appliance.hw.health import BoardHealth
 from appliance.hw.none import NoPanel
 from appliance.identity import Authoriser, Credentials, Identity
 from appliance.kept_lesson import KeptLesson, LessonKeeper
@@ -46,6 +47,7 @@ STOP_STATE_S = 0.5  # "no lesson runs" is written down
 STOP_LINK_S = 1.5  # goodbye to the relay
 
 FIGURES_EVERY_S = 1.0  # how often the panel's figures move while nothing else changes
+HEALTH_EVERY_S = 10.0  # heat and supply change in seconds; asking the firmware costs a millisecond
 ENROL_AGAIN_S = (1.0, 30.0)  # the relay may start a moment after the kit; a wrong code is not for hammering
 
 
@@ -246,11 +248,12 @@ class Kit:
             keeper = LessonKeeper(state_dir)
             stills = BoardStills(state_dir)
             crew = KitCrew(camera, microphone, link, keeper, stills, tasks, voice=settings.microphone)
-            director = self._director = Director(crew, panel, NoBuzzer(), tasks)
+            director = self._director = Director(crew, panel, panel.buzzer, tasks)
             vital = [
                 tasks.create_task(link.run(director), name="relay link"),
                 tasks.create_task(keeper.run(), name="lesson keeper"),
                 tasks.create_task(_refresh(director), name="figures"),
+                tasks.create_task(_watch(BoardHealth(state_dir), director), name="board health"),
             ]
             if settings.network.announce:
                 said = partial(link.announced, page_port(settings.panel))
@@ -294,6 +297,12 @@ async def _refresh(director: Director) -> None:
     while True:
         await asyncio.sleep(FIGURES_EVERY_S)
         director.show()
+
+
+async def _watch(board: BoardHealth, director: Director) -> None:
+    while True:
+        director.health(await asyncio.to_thread(board.read))
+        await asyncio.sleep(HEALTH_EVERY_S)
 
 
 async def _first(*events: asyncio.Event) -> None:
@@ -357,10 +366,21 @@ def _new_microphone(settings: MicrophoneSection) -> Microphone:
     return SimulatedMicrophone()
 
 
+async def darken(settings: PanelSection) -> None:
+    """Put out every lamp that a kit which died may have left lit. Raises ``PanelUnavailable``, if one still runs."""
+    if settings.kind == "gpio":
+        async with new_panel(settings).open(lambda _: None):
+            log.info("the lamps are off")
+
+
 def new_panel(settings: PanelSection) -> Panel:
     """The panel that the settings name, off."""
     if settings.kind == "none":
         return NoPanel()
+    if settings.kind == "gpio":
+        from appliance.hw.gpio.panel import GpioPanel
+
+        return GpioPanel(settings)
     from appliance.hw.simulated.server import SimulatedPanel
 
     return SimulatedPanel(settings.host, settings.port)

@@ -38,6 +38,14 @@ def parser(version: str) -> Parser:
         help="read the settings, say whether they are good, and do nothing else",
         description="Read the settings and say whether they are good. Opens no device and asks no relay.",
     )
+    commands.add_parser(
+        "lamps-off",
+        parents=config,
+        help="put out lamps that a kit which died may have left lit",
+        description="Put out every lamp and the buzzer. For the service manager, after a kit has ended, however it "
+        "ended: Raspberry Pi's kernels leave the pins of a dead program as they were. Does nothing for a panel without "
+        "pins.",
+    )
     _discover(commands)
     _enrol(commands, config)
     _doctor(commands, config)

@@ -10,9 +10,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from appliance.hw.pins import NOT_THERE, pin_trouble
 from config.strict_toml import ConfigurationError, load
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Pin = Annotated[int, msgspec.Meta(ge=0, le=27)]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -55,12 +57,30 @@ class MicrophoneSection(_Section, frozen=True, kw_only=True):
     loop: bool = True
 
 
-class PanelSection(_Section, frozen=True, kw_only=True):
-    """``[panel]``: ``simulated`` serves the panel as a web page on ``host``:``port``, and exists only then."""
+class PinsSection(_Section, frozen=True, kw_only=True):
+    """``[panel.pins]``: BCM numbers; 0: this kit has no such part. The default fits a Pi without a HAT."""
 
-    kind: Literal["simulated", "none"] = "simulated"
+    start: Pin = 17
+    curtain: Pin = 27
+    still: Pin = 22
+    tally: tuple[Pin, Pin, Pin] = (5, 6, 13)
+    start_light: Pin = 0
+    curtain_light: Pin = 0
+    still_light: Pin = 0
+    buzzer: Pin = 0
+
+
+class PanelSection(_Section, frozen=True, kw_only=True):
+    """``[panel]``: ``simulated`` serves the panel as a web page on ``host``:``port``; ``gpio`` is the rest."""
+
+    kind: Literal["simulated", "gpio", "none"] = "simulated"
     host: str = "127.0.0.1"
     port: Port = 8090
+    lamp: Literal["rgb", "leds", "none"] = "rgb"
+    lamp_lit_by: Literal["high", "low"] = "high"
+    pwm: bool = True
+    allow_i2c: bool = False
+    pins: PinsSection = PinsSection()
 
 
 class NetworkSection(_Section, frozen=True, kw_only=True):
@@ -94,3 +114,16 @@ def check(settings: KitSettings, *, origin: str) -> None:
             raise ConfigurationError(f'{origin}: {section}.file: is empty, and {section}.kind is "file"; name a video')
     if not settings.relay.url.startswith(("http://", "https://")):
         raise ConfigurationError(f"{origin}: relay.url: must start with https:// (or http:// on a trusted wire)")
+    if trouble := panel_trouble(settings.panel):
+        raise ConfigurationError(f"{origin}: {trouble}")
+
+
+def panel_trouble(panel: PanelSection) -> str | None:
+    """What is wrong with the pin map, as ``full key: reason; remedy``, or ``None``."""
+    pins = {f"panel.pins.{name}": pin for name, pin in msgspec.structs.asdict(panel.pins).items() if name != "tally"}
+    tally = {f"panel.pins.tally[{at}]": pin for at, pin in enumerate(panel.pins.tally)} if panel.lamp != "none" else {}
+    if panel.kind == "gpio" and panel.pins.start == NOT_THERE:
+        return 'panel.pins.start: is 0, and a panel needs its start button; name its pin, or set panel.kind = "none"'
+    if dark := next((name for name, pin in tally.items() if pin == NOT_THERE), None):
+        return f'{dark}: is 0, and panel.lamp is "{panel.lamp}"; name three pins, or set panel.lamp = "none"'
+    return pin_trouble((pins | tally).items(), allow_i2c=panel.allow_i2c)

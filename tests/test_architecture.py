@@ -42,25 +42,36 @@ ADAPTERS: Mapping[str, str] = {
     "appliance.capture.simulated": "appliance.kit",
     "appliance.capture.file": "appliance.kit",
     "appliance.hw.simulated": "appliance.kit",
+    "appliance.hw.gpio": "appliance.kit",
     "appliance.stream": "appliance.kit",
     "relay.engines.embedded": "relay.app",
 }
 
 #: Third-party code that is hard to replace: at most one module of each program knows it.
-ONE_MODULE = ("picamera2", "gpiozero", "pyaudio", "aiortc", "aioice", "zeroconf", "systemd", "OpenSSL", "pylibsrtp")
+ONE_MODULE = (
+    *("picamera2", "gpiozero", "lgpio", "pyaudio", "systemd"),
+    *("aiortc", "aioice", "zeroconf", "OpenSSL", "pylibsrtp"),
+)
 #: Of these, what a laptop may lack, and what is slow to load, is imported inside the function that opens it.
-INSIDE_A_FUNCTION = ("picamera2", "gpiozero", "pyaudio", "aiortc", "zeroconf", "systemd")
+INSIDE_A_FUNCTION = ("picamera2", "gpiozero", "lgpio", "pyaudio", "aiortc", "zeroconf", "systemd")
 
 #: Modules that know only the standard library and each other. ``numpy`` is the vocabulary of samples and pictures.
 LEAVES: Mapping[str, tuple[str, ...]] = {
     "appliance.errors": (),
     "appliance.capture.clock": (),
+    "appliance.hw.health": (),
+    "appliance.hw.pins": (),
     "appliance.capture.base": ("numpy", "appliance.capture.clock"),
     "relay.errors": (),
     "relay.engines.base": (),
 }
 #: Pure: no task, thread, socket, file or clock either.
-PURE: Mapping[str, tuple[str, ...]] = {"appliance.lesson": ("appliance.errors", "wire.messages")}
+PURE: Mapping[str, tuple[str, ...]] = {
+    "appliance.lesson": ("appliance.errors", "wire.messages"),
+    "appliance.hw.contacts": (),
+    "appliance.hw.patterns": ("wire.messages",),
+    "appliance.hw.gpio.lights": ("appliance.hw.base", "appliance.hw.patterns"),
+}
 IMPURE_STDLIB = frozenset(
     {"asyncio", "threading", "multiprocessing", "socket", "subprocess", "os", "pathlib", "time", "signal", "logging"}
 )

@@ -45,6 +45,28 @@ class Hello(_Message, frozen=True, kw_only=True, tag="hello"):
     software: str
 
 
+class KitHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How the kit's board is; ``None``: it cannot say. ``warnings`` are keys; a reader skips what it doesn't know."""
+
+    temperature_c: int | None = None
+    free_mb: int | None = None
+    clock_synchronised: bool | None = None
+    wifi_dbm: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
+#: The warnings of this version, gravest first.
+HEALTH_WARNINGS: tuple[str, ...] = (
+    "under_voltage",
+    "under_voltage_seen",
+    "too_hot",
+    "slowed",
+    "disk_low",
+    "clock_not_set",
+    "wifi_weak",
+)
+
+
 class KitStatus(_Message, frozen=True, kw_only=True, tag="kit_status"):
     """Kit → relay, on every change and every ``STATUS_EVERY_S``.
 
@@ -57,6 +79,7 @@ class KitStatus(_Message, frozen=True, kw_only=True, tag="kit_status"):
     lesson: LessonRef | None = None
     camera_ok: bool = True
     microphone_ok: bool = True
+    health: KitHealth | msgspec.UnsetType = msgspec.UNSET
 
 
 class Welcome(_Message, frozen=True, kw_only=True, tag="welcome"):

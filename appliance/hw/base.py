@@ -1,7 +1,7 @@
 """What a panel is: edges of buttons come in, a face goes out.
 
-A leaf of ``hw``: ``simulated/`` and ``none.py`` implement it (the GPIO panel comes with the real kit), ``director.py``
-uses it. Not here: what a press means (``gestures.py``) and how a tally looks (``patterns.py``).
+A leaf of ``hw``: ``simulated/``, ``gpio/`` and ``none.py`` implement it, ``director.py`` uses it. Not here: what a
+press means (``gestures.py``) and how a tally looks (``patterns.py``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from appliance.capture.clock import LessonClock
+from appliance.hw.health import Health
 from wire.messages import KitState, Tally
 
 Button = Literal["start", "curtain", "still"]
@@ -75,11 +76,17 @@ class Face:
     lesson: LessonFace | None = None
     fault: Fault | None = None
     voiceless: bool = False
+    health: Health = field(default_factory=Health)
     link: LinkFace = field(default_factory=LinkFace)
 
 
 class OpenPanel(Protocol):
     """A panel that is on."""
+
+    @property
+    def buzzer(self) -> Buzzer:
+        """Its voice; ``NoBuzzer`` where it has none."""
+        ...
 
     def show(self, face: Face) -> None:
         """Show this from now on. Returns at once, never raises: a lamp cannot stop a lesson."""

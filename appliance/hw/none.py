@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from appliance.hw.base import Edge, Face
+from appliance.hw.base import Edge, Face, NoBuzzer
 
 
 class NoPanel:
     """``panel.kind = "none"``: no button is ever pressed, no lamp lit."""
+
+    buzzer = NoBuzzer()
 
     @asynccontextmanager
     async def open(self, on_edge: Callable[[Edge], None]) -> AsyncIterator[NoPanel]:

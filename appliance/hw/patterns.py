@@ -1,7 +1,8 @@
-"""How the tally lamp tells each state: colours and rhythm, as data.
+"""How the tally lamp tells each state: colours and rhythm, as data, and what of it is lit at a time.
 
-Every panel plays these: the simulated page in CSS, a real one on its LED. Not here: which state shows which tally
-(``lesson.py``). The table is DESIGN.md's. No pattern flashes more than three times a second (WCAG 2.3.1).
+Every panel plays these: the simulated page in CSS, a real one on its LED. Pure: the caller brings the time. Not here:
+which state shows which tally (``lesson.py``). The table is DESIGN.md's. No pattern flashes more than three times a
+second (WCAG 2.3.1).
 """
 
 from __future__ import annotations
@@ -45,3 +46,23 @@ PATTERNS: Mapping[Tally, Pattern] = {
     "curtain": Pattern("steady", (Beat("white", 1000),)),
     "fault": Pattern("fast_blink", (Beat("red", 200), Beat(None, 200))),
 }
+
+
+def colour_at(pattern: Pattern, at_ms: int) -> Colour | None:
+    """What is lit ``at_ms`` after the pattern began."""
+    return _beat_at(pattern, at_ms)[0].colour
+
+
+def until_change_ms(pattern: Pattern, at_ms: int) -> int | None:
+    """How long that stays lit; ``None``: for as long as the pattern is shown."""
+    return None if len(pattern.beats) == 1 else _beat_at(pattern, at_ms)[1]
+
+
+def _beat_at(pattern: Pattern, at_ms: int) -> tuple[Beat, int]:
+    """The beat that sounds then, and what is left of it in milliseconds (never 0)."""
+    left_ms = at_ms % sum(beat.ms for beat in pattern.beats)
+    for beat in pattern.beats:
+        if left_ms < beat.ms:
+            return beat, beat.ms - left_ms
+        left_ms -= beat.ms
+    raise ValueError("a pattern needs beats that last")

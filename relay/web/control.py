@@ -23,6 +23,7 @@ from wire.messages import (
     Command,
     FromRelay,
     Hello,
+    KitHealth,
     KitStatus,
     Welcome,
     WireError,
@@ -101,6 +102,7 @@ class KitConnection:
         self._news = asyncio.Event()
         self._commands: deque[Command] = deque(maxlen=MAX_COMMANDS)
         self._close: tuple[int, str] | None = None
+        self._warnings: tuple[str, ...] = ()  # of its board, as it said last
 
     def close_soon(self, code: int, reason: str) -> None:
         """End this connection; its own sender does it, so that nobody waits."""
@@ -147,12 +149,16 @@ class KitConnection:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
             leave()
+            self._relay.metrics.kit_warns(self._warnings, ())
             self._relay.metrics.kits_connected.dec()
 
     def _status(self, status: KitStatus) -> None:
         if status.lesson is not None and not is_id(status.lesson.lesson_id):
             self.close_soon(WSCloseCode.POLICY_VIOLATION, "lesson_id: 32 hex digits are wanted")
             return
+        if isinstance(status.health, KitHealth):
+            self._relay.metrics.kit_warns(self._warnings, status.health.warnings)
+            self._warnings = status.health.warnings
         command = self._relay.live.kit_status(self.kit_id, self._place, status)
         if command is not None:
             self._commands.append(command)

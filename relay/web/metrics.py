@@ -5,12 +5,14 @@ The engine's counters come as a mapping (``relay/app.py`` says from where), so t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
+
+from wire.messages import HEALTH_WARNINGS
 
 Figures = Callable[[], Mapping[str, float]]
 SECONDS = (0.005, 0.02, 0.1, 0.5, 2, 10)
@@ -43,6 +45,15 @@ class Metrics:
         self.event_streams = Gauge("parta_event_streams", "Pupils' pages that are listening", registry=self._registry)
         self.kits_connected = Gauge("parta_kits_connected", "Control connections of kits", registry=self._registry)
 
+        self._kit_warnings = Gauge(
+            "parta_kit_warnings",
+            "Connected kits whose board warns of this (supply, heat, space, clock, Wi-Fi)",
+            ("warning",),
+            registry=self._registry,
+        )
+        for warning in HEALTH_WARNINGS:
+            self._kit_warnings.labels(warning)
+
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show a number that is read when it is asked for."""
         Gauge(f"parta_{name}", text, registry=self._registry).set_function(read)
@@ -62,6 +73,11 @@ class Metrics:
     def store_failed(self, what: str) -> None:
         """Count a failure of the database (``read`` or ``write``)."""
         self._store_failures.labels(what).inc()
+
+    def kit_warns(self, before: Collection[str], now: Collection[str]) -> None:
+        """A kit warned of ``before`` until now. What this version doesn't know is not counted: it is no label."""
+        for warning in HEALTH_WARNINGS:
+            self._kit_warnings.labels(warning).inc((warning in now) - (warning in before))
 
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""

@@ -74,6 +74,10 @@ class Recorder:
         self.stills.append((lesson.lesson_id, jpeg))
         self._note("still")
 
+    @property
+    def buzzer(self) -> Recorder:
+        return self
+
     def link(self) -> LinkFace:
         return LinkFace(relay="http://relay")
 

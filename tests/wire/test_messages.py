@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.hw.health import HealthWarning
 from wire import messages
-from wire.messages import Command, Delivery, FromKit, FromRelay, Hello, KitStatus, LessonRef, Welcome, WireError
+from wire.messages import (
+    Command,
+    Delivery,
+    FromKit,
+    FromRelay,
+    Hello,
+    KitHealth,
+    KitStatus,
+    LessonRef,
+    Welcome,
+    WireError,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 LESSON_ID = "0123456789abcdef0123456789abcdef"
@@ -25,6 +38,14 @@ FROM_KIT: dict[str, FromKit] = {
         tally="not_live",
         lesson=LessonRef(lesson_id=LESSON_ID, started_unix_ms=1788249600123),
         microphone_ok=False,
+    ),
+    "kit_status_health": KitStatus(
+        state="live",
+        tally="on_air",
+        lesson=LessonRef(lesson_id=LESSON_ID, started_unix_ms=1788249600123),
+        health=KitHealth(
+            temperature_c=81, free_mb=512, clock_synchronised=True, wifi_dbm=None, warnings=("too_hot", "disk_low")
+        ),
     ),
 }
 FROM_RELAY: dict[str, FromRelay] = {
@@ -143,3 +164,7 @@ def test_messages_cannot_be_changed_after_they_are_made() -> None:
 )
 def test_the_newest_shared_version_is_chosen(offered: tuple[int, ...], chosen: int | None) -> None:
     assert messages.choose_version(offered) == chosen
+
+
+def test_the_kits_warnings_are_the_wires() -> None:
+    assert get_args(HealthWarning) == messages.HEALTH_WARNINGS

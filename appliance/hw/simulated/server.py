@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from appliance.errors import PanelUnavailable
-from appliance.hw.base import BUTTONS, Edge, Face
+from appliance.hw.base import BUTTONS, Edge, Face, NoBuzzer
 from appliance.hw.simulated.guard import add_headers, guard
 from appliance.hw.simulated.status import status
 
@@ -61,6 +61,8 @@ def _remedy(host: str, port: int, error: OSError) -> str:
 
 class PanelServer:
     """An open simulated panel: knows the newest face, and tells every listener."""
+
+    buzzer = NoBuzzer()
 
     def __init__(self, host: str, on_edge: Callable[[Edge], None]) -> None:
         self._on_edge = on_edge

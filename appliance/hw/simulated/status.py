@@ -25,6 +25,7 @@ def status(face: Face) -> dict[str, Any]:
         "lesson": None if face.lesson is None else _lesson(face.lesson),
         "fault": None if face.fault is None else asdict(face.fault),
         "voiceless": face.voiceless,
+        "health": asdict(face.health) | {"warnings": face.health.warnings},
         "link": asdict(face.link),
     }
 

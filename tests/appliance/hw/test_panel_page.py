@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from appliance.capture.clock import LessonClock
 from appliance.hw.base import Button, Edge, Face, Fault, LessonFace, LinkFace
-from appliance.hw.simulated.server import PanelServer, SimulatedPanel
+from appliance.hw.health import Health, HealthWarning
+from appliance.hw.simulated.server import PAGE, PanelServer, SimulatedPanel
 from tests.browser.chromium import DESKTOP, PHONE, chromium
 
 pytestmark = pytest.mark.browser
@@ -158,6 +160,27 @@ async def test_the_hold_counts_down_on_the_ring_and_in_words(desk: Desk) -> None
     assert (await page.text_content("#sentence") or "").startswith("The lesson ends")
     desk.panel.show(LIVE)
     await page.wait_for_selector("body:not(.holding)")
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en-GB", "The power supply gives too little."), ("ru-RU", "Блок питания не справляется.")]
+)
+async def test_what_ails_the_board_is_said_in_plain_words_until_it_is_over(
+    desk: Desk, language: str, said: str
+) -> None:
+    page = await desk.page(language)
+    assert await page.is_hidden("#warnings")
+    desk.panel.show(replace(LIVE, health=Health(throttled=("under_voltage",), wifi_dbm=-80)))
+    await expect(page.locator("#warnings li")).to_have_count(2)
+    assert (await page.locator("#warnings li").first.text_content() or "").startswith(said)
+    desk.panel.show(LIVE)
+    await page.wait_for_selector("#warnings", state="hidden")
+
+
+def test_the_page_has_words_in_both_languages_for_every_warning() -> None:
+    words = (PAGE / "words.js").read_text(encoding="utf-8")
+    for warning in get_args(HealthWarning):
+        assert words.count(f"  warn_{warning}: ") == 2
 
 
 async def test_russian_by_the_browser_and_english_by_the_switch(desk: Desk) -> None:

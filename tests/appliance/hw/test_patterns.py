@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import get_args
 
-from appliance.hw.patterns import PATTERNS
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.hw.patterns import PATTERNS, Beat, Pattern, colour_at, until_change_ms
 from wire.messages import Tally
 
 MAX_FLASHES_PER_S = 3  # WCAG 2.3.1
@@ -35,3 +39,40 @@ def test_no_pattern_flashes_more_than_three_times_a_second() -> None:
     for pattern in PATTERNS.values():
         if len(pattern.beats) > 1:
             assert 1000 / sum(beat.ms for beat in pattern.beats) < MAX_FLASHES_PER_S
+
+
+@pytest.mark.parametrize(
+    ("tally", "at_ms", "colour", "left_ms"),
+    [
+        ("off", 0, None, None),
+        ("on_air", 123_456_789, "red", None),
+        ("curtain", 999, "white", None),
+        ("connecting", 0, "amber", 800),
+        ("connecting", 799, "amber", 1),
+        ("connecting", 800, None, 800),
+        ("connecting", 1600, "amber", 800),
+        ("not_live", 1199, "red", 1),
+        ("not_live", 1200, "amber", 1200),
+        ("not_live", 2400 * 1000 + 2399, "amber", 1),
+        ("fault", 199, "red", 1),
+        ("fault", 399, None, 1),
+        ("fault", 400, "red", 200),
+    ],
+)
+def test_what_is_lit_at_a_time_and_for_how_long(tally: Tally, at_ms: int, colour: str | None, left_ms: int) -> None:
+    assert colour_at(PATTERNS[tally], at_ms) == colour
+    assert until_change_ms(PATTERNS[tally], at_ms) == left_ms
+
+
+@given(st.sampled_from(list(PATTERNS.values())), st.integers(0, 10**9))
+def test_what_is_lit_stays_lit_for_exactly_as_long_as_is_said(pattern: Pattern, at_ms: int) -> None:
+    left_ms = until_change_ms(pattern, at_ms)
+    if left_ms is not None:
+        assert left_ms > 0
+        assert colour_at(pattern, at_ms + left_ms - 1) == colour_at(pattern, at_ms)
+        assert colour_at(pattern, at_ms + left_ms) != colour_at(pattern, at_ms)
+
+
+def test_a_pattern_without_time_is_refused_not_looped_for_ever() -> None:
+    with pytest.raises((ValueError, ZeroDivisionError)):
+        colour_at(Pattern("off", (Beat(None, 0),)), 0)

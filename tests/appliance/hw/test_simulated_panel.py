@@ -14,6 +14,7 @@ import pytest
 from appliance.capture.clock import LessonClock
 from appliance.errors import PanelUnavailable
 from appliance.hw.base import Button, Edge, Face, Fault, LessonFace, LinkFace
+from appliance.hw.health import Health
 from appliance.hw.simulated.server import MAX_LISTENERS, PanelServer, SimulatedPanel
 
 WITHIN_S = 5
@@ -81,6 +82,7 @@ async def test_status_has_the_documented_shape(bench: Bench) -> None:
             hold_for="end",
             lesson=LessonFace("ab" * 16, clock),
             fault=Fault("camera_unavailable", "plug it in"),
+            health=Health(temperature_c=51.5, throttled=("under_voltage",), free_mb=9000, clock_synchronised=True),
             link=LinkFace(control="up", publisher="up", relay="http://r", class_path="/c/x", viewers=2, rtt_ms=1.2),
         )
     )
@@ -94,6 +96,10 @@ async def test_status_has_the_documented_shape(bench: Bench) -> None:
             "lesson": {"id": "ab" * 16, "started_unix_us": 1_700_000_000_000_000, "elapsed_s": 12.3},
             "fault": {"key": "camera_unavailable", "reason": "plug it in"},
             "voiceless": False,
+            "health": {
+                "temperature_c": 51.5, "throttled": ["under_voltage"], "free_mb": 9000, "clock_synchronised": True,
+                "wifi_dbm": None, "warnings": ["under_voltage"],
+            },
             "link": {
                 "control": "up", "publisher": "up", "relay": "http://r", "class_path": "/c/x", "viewers": 2,
                 "viewers_receiving": None, "rtt_ms": 1.2, "loss": None, "bitrate_kbps": None, "reconnects": 0,

@@ -6,6 +6,7 @@ import asyncio
 
 import aiohttp
 import pytest
+from msgspec import structs
 
 from relay.web import control as module
 from tests.relay.web.recording_engine import OFFER
@@ -21,7 +22,7 @@ from tests.relay.web.served import (
     say,
     welcomed,
 )
-from wire.messages import VERSIONS, Command, Delivery, Hello, Welcome
+from wire.messages import VERSIONS, Command, Delivery, Hello, KitHealth, Welcome
 
 
 async def delivery_until(socket: aiohttp.ClientWebSocketResponse, *, on_air: bool) -> Delivery:
@@ -237,3 +238,23 @@ async def test_connections_end_at_once_when_the_relay_stops(relay: Served, kit: 
         stopping = asyncio.create_task(relay.runner.cleanup())
         assert await hear_close(socket) == aiohttp.WSCloseCode.GOING_AWAY
         await asyncio.wait_for(stopping, 2.0)
+
+
+async def until_metrics(relay: Served, *lines: str) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not set(lines) <= set((await relay.text("/metrics")).splitlines()):
+            pass
+
+
+async def test_what_ails_a_kits_board_is_counted_while_it_is_connected(relay: Served, kit: TokenKit) -> None:
+    hot, flat = 'parta_kit_warnings{warning="too_hot"}', 'parta_kit_warnings{warning="under_voltage"}'
+    await until_metrics(relay, f"{hot} 0.0", f"{flat} 0.0")
+    async with welcomed(relay, kit) as socket:
+        ill = structs.replace(lesson_status(), health=KitHealth(warnings=("too_hot", "of a newer version")))
+        await say(socket, ill)
+        await say(socket, ill)
+        await until_metrics(relay, f"{hot} 1.0", f"{flat} 0.0")
+        await say(socket, structs.replace(ill, health=KitHealth(warnings=("under_voltage",))))
+        await until_metrics(relay, f"{hot} 0.0", f"{flat} 1.0")
+        assert "newer" not in await relay.text("/metrics")
+    await until_metrics(relay, f"{hot} 0.0", f"{flat} 0.0")

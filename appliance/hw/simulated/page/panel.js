@@ -27,6 +27,7 @@ import { preferred, say } from "./words.js";
  * @property {{id: string, started_unix_us: number, elapsed_s: number} | null} lesson
  * @property {{key: string, reason: string} | null} fault
  * @property {boolean} voiceless
+ * @property {{warnings: string[]}} health
  * @property {Link} link
  */
 
@@ -91,6 +92,7 @@ function show() {
   showWords(state);
   showHold();
   showLamp(status?.lamp.beats ?? [[null, 1000]]);
+  showWarnings();
   showLesson();
   showLink();
 }
@@ -113,6 +115,15 @@ function why(state) {
   if (stranger) return t("say_not_enrolled");
   const voiceless = state === "live" && status?.voiceless;
   return worded(`say_${state}${alone ? "_alone" : ""}${voiceless ? "_voiceless" : ""}`);
+}
+
+function showWarnings() {
+  const list = one("#warnings", HTMLElement);
+  const said = (status?.health.warnings ?? []).map((warning) => worded(`warn_${warning}`)).filter(Boolean);
+  list.hidden = said.length === 0;
+  while (list.children.length > said.length) list.lastElementChild?.remove();
+  while (list.children.length < said.length) list.append(document.createElement("li"));
+  said.forEach((text, at) => put(/** @type {HTMLElement} */ (list.children[at]), text));
 }
 
 function showHold() {

@@ -64,6 +64,14 @@ const en = {
   rhythm_slow_blink: "blinking slowly",
   rhythm_slow_alternating: "taking turns slowly",
   rhythm_fast_blink: "blinking fast",
+  warnings: "The kit’s health",
+  warn_under_voltage: "The power supply gives too little. Use the Pi’s own supply and a short, thick cable.",
+  warn_under_voltage_seen: "The power supply gave too little since the kit was switched on. Use the Pi’s own supply and a short cable.",
+  warn_too_hot: "The kit is too hot. Give it air, and keep it out of the sun.",
+  warn_slowed: "The kit is slowing itself down; pictures may stutter. Look to supply and heat.",
+  warn_disk_low: "Hardly any space is left on the memory card.",
+  warn_clock_not_set: "The clock is not set: the kit reaches no time server.",
+  warn_wifi_weak: "The Wi-Fi is weak here. Move the kit or the access point, or use a cable.",
 };
 
 /** @type {typeof en} */
@@ -131,6 +139,14 @@ const ru = {
   rhythm_slow_blink: "мигает медленно",
   rhythm_slow_alternating: "медленно чередуются",
   rhythm_fast_blink: "мигает часто",
+  warnings: "Состояние прибора",
+  warn_under_voltage: "Блок питания не справляется. Возьмите родной блок питания и короткий толстый кабель.",
+  warn_under_voltage_seen: "С момента включения питания не хватало. Возьмите родной блок питания и короткий кабель.",
+  warn_too_hot: "Прибор перегрелся. Дайте ему воздух и уберите с солнца.",
+  warn_slowed: "Прибор замедляет сам себя: картинка может дёргаться. Проверьте питание и нагрев.",
+  warn_disk_low: "На карте памяти почти не осталось места.",
+  warn_clock_not_set: "Часы не выставлены: прибору недоступен сервер времени.",
+  warn_wifi_weak: "Здесь слабый Wi-Fi. Переставьте прибор или точку доступа, или подключите кабель.",
 };
 
 const languages = { en, ru };
