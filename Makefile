@@ -17,7 +17,7 @@ NODE := node_modules/.ready
 CAMERA ?=
 ARGS ?=
 
-.PHONY: help run test check bench screenshots lock test-install clean
+.PHONY: help run test check bench screenshots wiring lock test-install clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -41,6 +41,9 @@ bench: $(TESTING) $(BROWSER) ## measure latency, skew and CPU, and print the mac
 
 screenshots: $(TESTING) $(BROWSER) ## take the README's pictures from the running thing
 	$(PY) -m scripts.screenshots
+
+wiring: $(RUNNING) ## draw docs/images/wiring.svg anew from the default pin map
+	$(PY) -m scripts.wiring
 
 lock: $(RUNNING) ## write requirements/*.txt anew from pyproject.toml; UPGRADE=1 moves to the newest versions
 	scripts/lock.sh

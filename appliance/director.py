@@ -136,7 +136,7 @@ class Director:
     def health(self, health: Health) -> None:
         """How the board is."""
         for warning in set(health.warnings) - set(self._health.warnings):
-            log.warning("board: %s", SAID[warning])
+            log.warning("health: %s", SAID[warning])
         self._health = health
         self.show()
         self._crew.report(self.status())

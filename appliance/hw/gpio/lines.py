@@ -29,6 +29,10 @@ LIBRARY_REMEDY = (
     'panel.kind = "gpio" needs gpiozero and lgpio: install python3-gpiozero and python3-lgpio, or pip install '
     "'parta[kit-hardware]'"
 )
+FOLDER_REMEDY = (
+    'panel.kind = "gpio": lgpio makes a pipe in the folder that the kit is started in, and may not; start the kit in one '
+    "that it may write, such as kit.state_dir (WorkingDirectory= of the service)"
+)
 
 
 class Lines:
@@ -90,8 +94,12 @@ def open_lines(
     with ExitStack() as opened:
         try:
             factory, failures = _factory(opened)
-        except (ImportError, OSError) as error:  # OSError: lgpio makes a pipe in the current directory as it loads
+        except PanelUnavailable:
+            raise
+        except ImportError as error:
             raise PanelUnavailable(f"{LIBRARY_REMEDY} ({error})") from error
+        except OSError as error:
+            raise PanelUnavailable(f"{FOLDER_REMEDY} ({error})") from error
         try:
             lines = _claim(opened, factory, failures, buttons, lamps, switches, pwm=pwm, lit_by_high=lit_by_high)
         except failures as error:
