@@ -1,7 +1,7 @@
 """`make wiring`: docs/images/wiring.svg, how a panel is wired, drawn from the pin map in the configuration.
 
 The default map, as ``appliance/settings.py`` has it; a test holds that the picture in docs/ is the one that this draws.
-With a ``kit.toml`` as argument, that kit's own goes to standard output: ``python -m scripts.wiring kit.toml > mine.svg``.
+With a ``kit.toml`` as argument, that kit's own is printed: ``python -m scripts.wiring kit.toml > mine.svg``.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import string
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +28,23 @@ def _section_of(schema: Schema) -> st.SearchStrategy[str]:
 
 
 def _as_toml(settings: msgspec.Struct) -> str:
-    lines = []
-    for section, values in msgspec.to_builtins(settings).items():
-        # Scalars and lists of strings are written alike in JSON and TOML, where text has no control characters.
-        lines += [
-            f"[{section}]",
-            *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()),
-        ]
-    return "\n".join(lines)
+    return "\n".join(
+        line for section, values in msgspec.to_builtins(settings).items() for line in _table(section, values)
+    )
+
+
+def _table(name: str, values: dict[str, Any]) -> Iterator[str]:
+    # Scalars and lists are written alike in JSON and TOML, where text has no control characters.
+    yield f"[{name}]"
+    inner = {key: value for key, value in values.items() if isinstance(value, dict)}
+    yield from (f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items() if key not in inner)
+    for key, value in inner.items():
+        yield from _table(f"{name}.{key}", value)
 
 
 def _value(field_type: Any) -> st.SearchStrategy[Any]:
     """Any value that a field's type and bounds admit."""
-    kind = msgspec.inspect.type_info(field_type)
+    kind = field_type if isinstance(field_type, msgspec.inspect.Type) else msgspec.inspect.type_info(field_type)
     match kind:
         case msgspec.inspect.LiteralType(values=values):
             return st.sampled_from(list(values))
@@ -54,6 +59,10 @@ def _value(field_type: Any) -> st.SearchStrategy[Any]:
             return _TEXT
         case msgspec.inspect.VarTupleType():
             return st.lists(_TEXT, max_size=3).map(tuple)
+        case msgspec.inspect.TupleType(item_types=items):
+            return st.tuples(*map(_value, items))
+        case msgspec.inspect.StructType(cls=cls):
+            return st.builds(cls, **{field.name: _value(field.type) for field in msgspec.structs.fields(cls)})
     raise AssertionError(f"the settings have grown a type that this test cannot draw: {kind}")
 
 

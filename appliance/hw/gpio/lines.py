@@ -30,8 +30,8 @@ LIBRARY_REMEDY = (
     "'parta[kit-hardware]'"
 )
 FOLDER_REMEDY = (
-    'panel.kind = "gpio": lgpio makes a pipe in the folder that the kit is started in, and may not; start the kit in one '
-    "that it may write, such as kit.state_dir (WorkingDirectory= of the service)"
+    'panel.kind = "gpio": lgpio makes a pipe in the folder that the kit is started in, and may not; start it where it '
+    "may write, as in kit.state_dir (WorkingDirectory= of the service)"
 )
 
 
