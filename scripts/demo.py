@@ -247,12 +247,16 @@ def _has_sound(video: Path) -> bool:
 
 
 def as_toml(settings: msgspec.Struct) -> str:
-    """Settings as a TOML file. A JSON string, number, boolean or list of strings is a TOML one, too."""
-    lines = ["# Written by scripts/demo.py at every start; change config/demo*.toml instead."]
-    for section, keys in msgspec.to_builtins(settings).items():
-        lines.append(f"\n[{section}]")
-        lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in keys.items()]
-    return "\n".join(lines) + "\n"
+    """Settings as a TOML file. A JSON string, number, boolean or list is a TOML one, too."""
+    told = "# Written by scripts/demo.py at every start; change config/demo*.toml instead."
+    sections: dict[str, dict[str, Any]] = msgspec.to_builtins(settings)
+    return "\n".join([told, *(_table(name, keys) for name, keys in sections.items())]) + "\n"
+
+
+def _table(name: str, keys: dict[str, Any]) -> str:
+    inner = {key: value for key, value in keys.items() if isinstance(value, dict)}
+    own = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in keys.items() if key not in inner]
+    return "\n".join([f"\n[{name}]", *own, *(_table(f"{name}.{key}", value) for key, value in inner.items())])
 
 
 def _refuse_busy_ports(options: Options) -> None:
