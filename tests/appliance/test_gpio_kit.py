@@ -13,7 +13,7 @@ from appliance import kit as kit_module
 from appliance.capture.simulated.camera import SimulatedCamera
 from appliance.hw.health import BoardHealth, Health
 from appliance.kit import Kit
-from appliance.settings import CameraSection, KitSection, KitSettings, PanelSection, RelaySection
+from appliance.settings import CameraSection, KitSection, KitSettings, NetworkSection, PanelSection, RelaySection
 from tests.appliance.hw.mock_pins import MockPins, mock_pins
 from tests.running import free_port
 
@@ -37,6 +37,7 @@ async def running_kit(folder: Path) -> AsyncIterator[asyncio.Event]:
         relay=RelaySection(url=f"http://127.0.0.1:{free_port()}"),
         camera=CameraSection(width=320, height=240, fps=10),
         panel=PanelSection(kind="gpio"),
+        network=NetworkSection(announce=False),
     )
     task = asyncio.create_task(Kit(settings, software="test").run(stop))
     try:
