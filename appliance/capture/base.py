@@ -74,6 +74,11 @@ class CameraStream(Protocol):
         """Aim at this rate from the next pictures on; a passthrough source cannot, and says so in its docstring."""
         ...
 
+    def set_frame_rate(self, fps: int) -> None:
+        """Give so many pictures a second from the next ones on, the configured rate at most: others are left out
+        before they are encoded, so that each of the rest gets more bits. A passthrough source cannot, and says so."""
+        ...
+
     async def still(self) -> bytes:
         """A board still: the newest picture at the sensor's best, as JPEG. Raises ``CameraUnavailable``."""
         ...

@@ -108,6 +108,7 @@ class Capture:
         self._silent_s = silent_s
         self._stream: CameraStream | None = None
         self._bitrate_bps: int | None = None
+        self._fps: int | None = None
         self._is_cut = False
         self._clock: LessonClock | None = None
         self._last_picture_us = self._last_voice_us = _LONG_AGO_US
@@ -135,6 +136,12 @@ class Capture:
         self._bitrate_bps = bits_per_s
         if self._stream is not None:
             self._stream.set_bitrate(bits_per_s)
+
+    def set_frame_rate(self, fps: int) -> None:
+        """Set the pictures' rate, for this camera and whenever it is opened again."""
+        self._fps = fps
+        if self._stream is not None:
+            self._stream.set_frame_rate(fps)
 
     async def still(self) -> bytes:
         """A board still as JPEG. Raises ``CameraUnavailable``."""
@@ -207,6 +214,8 @@ class Capture:
         self._stream = stream
         if self._bitrate_bps is not None:
             stream.set_bitrate(self._bitrate_bps)
+        if self._fps is not None:
+            stream.set_frame_rate(self._fps)
         try:
             yield
         finally:

@@ -23,7 +23,9 @@ CONSTRAINT_SET1 = 0x40  # with profile 66: constrained baseline, which has no B 
 US_PER_S = 1_000_000
 MIN_BITRATE_BPS = 50_000  # below this x264 can no longer draw readable chalk, whatever a congested link asks for
 VBV_S = 0.5  # a key frame may take half a second's bits: larger ones arrive late, smaller ones blur the board
-RATE_DRIFT = 1.5  # VBV size cannot be changed in an open encoder; past this ratio the next key frame brings a new one
+HEADROOM = 2.0  # an open encoder's rate goes up to this times what it was opened for
+RATE_DRIFT = 3.0  # VBV size cannot be changed in an open encoder; this far below its top, a key frame brings a new one
+RISE_US = 1_000_000  # a rate above the opened one brings its key frame early, but no sooner than this after the last
 ONE_THREAD_PIXELS_PER_S = 1280 * 720 * 30  # one thread: 2.3 ms a picture on a desktop core; slices only cost bits there
 MAX_THREADS = 4  # sliced threads: no delay, one slice of the picture each
 BT709 = 1  # ITU-T H.273: primaries, transfer and matrix all have code 1
@@ -91,7 +93,7 @@ def avcc_parameter_sets(record: bytes) -> bytes:
 class H264Encoder:
     """libx264 for a live board: one picture in, one access unit out, no delay, key frames when and only when asked.
 
-    Owned by one capture thread. ``force_key_frame`` and ``set_bitrate`` may be called from another.
+    Owned by one capture thread. ``force_key_frame``, ``set_bitrate`` and ``set_frame_rate`` may be called from another.
     """
 
     def __init__(
@@ -104,13 +106,15 @@ class H264Encoder:
         *,
         bt709: bool = False,
     ) -> None:
-        self._width, self._height, self._fps = width, height, Fraction(fps).limit_denominator(1001)
+        self._width, self._height = width, height
+        self._fps = self._opened_fps = self._most_fps = Fraction(fps).limit_denominator(1001)
         self._key_every_us = int(key_frame_every_s * US_PER_S)
         self._half_picture_us = int(US_PER_S / fps / 2)
         self._bt709 = bt709
-        self._bitrate = self._opened_at = max(MIN_BITRATE_BPS, bitrate_bps)
+        self._bitrate = self._most = self._opened_at = max(MIN_BITRATE_BPS, bitrate_bps)
         self._keys_asked = self._keys_given = 0
         self._next_key_us: int | None = None
+        self._last_key_us = 0
         self._context = self._open()
 
     def force_key_frame(self) -> None:
@@ -118,28 +122,45 @@ class H264Encoder:
         self._keys_asked += 1  # a count, so that a request made while a picture is being encoded isn't lost
 
     def set_bitrate(self, bits_per_s: int) -> None:
-        """Aim at this rate from the next picture on. Above the rate at opening it waits for the next key frame."""
+        """Aim at this rate from the next picture on. Above the rate at opening it brings a key frame, within a second
+        or so."""
         self._bitrate = max(MIN_BITRATE_BPS, bits_per_s)
+
+    def set_frame_rate(self, fps: float) -> None:
+        """Expect so many pictures a second, at most as many as at opening: each may take its share of the rate."""
+        self._fps = min(self._most_fps, Fraction(fps).limit_denominator(1001))
 
     def encode(self, frame: av.VideoFrame, capture_us: int) -> AccessUnit:
         """Encode a yuv420p picture of the configured size. ``capture_us`` must rise."""
         asked = self._keys_asked
-        key = self._next_key_us is None or asked != self._keys_given or capture_us >= self._next_key_us
+        wanted = self._wanted()
+        key = asked != self._keys_given or self._key_is_due(capture_us, wanted)
         if key:
             self._keys_given = asked
+            self._last_key_us = capture_us
             self._next_key_us = capture_us + self._key_every_us - self._half_picture_us
-        self._follow_bitrate(key)
+        self._follow_bitrate(key, wanted)
         frame.pict_type = PictureType.I if key else PictureType.NONE
         frame.pts, frame.time_base = capture_us, Fraction(1, US_PER_S)
         (packet,) = self._context.encode(frame)
         return AccessUnit(data=bytes(packet), key_frame=key, capture_us=capture_us)
 
-    def _follow_bitrate(self, key: bool) -> None:
-        wanted = self._bitrate
-        if key and not 1 / RATE_DRIFT < wanted / self._opened_at <= 1:
-            self._opened_at = wanted
+    def _key_is_due(self, capture_us: int, wanted: int) -> bool:
+        if self._next_key_us is None or capture_us >= self._next_key_us:
+            return True
+        return wanted > self._opened_at and capture_us - self._last_key_us >= RISE_US
+
+    def _wanted(self) -> int:
+        """The rate in the open encoder's terms: x264 counts pictures ("force-cfr"), so fewer of them get more each."""
+        return int(self._bitrate * self._opened_fps / self._fps)
+
+    def _follow_bitrate(self, key: bool, wanted: int) -> None:
+        if key and (self._opened_fps != self._fps or not 1 / RATE_DRIFT < wanted / self._opened_at <= 1):
+            self._most = max(self._most, self._bitrate)
+            self._opened_at, self._opened_fps = int(min(self._most, self._bitrate * HEADROOM)), self._fps
             self._context = self._open()
-        elif wanted != self._context.bit_rate:
+            wanted = self._bitrate
+        if wanted != self._context.bit_rate:
             # Bites only because the encoder was opened with maxrate == bitrate (measured): otherwise x264 ignores it.
             self._context.bit_rate = min(wanted, self._opened_at)
 
@@ -147,7 +168,7 @@ class H264Encoder:
         rate = self._opened_at
         context = av.VideoCodecContext.create("libx264", "w")
         context.width, context.height, context.pix_fmt = self._width, self._height, "yuv420p"
-        context.time_base, context.framerate = Fraction(1, US_PER_S), self._fps
+        context.time_base, context.framerate = Fraction(1, US_PER_S), self._opened_fps
         context.bit_rate = rate
         context.max_b_frames = 0
         context.thread_count = self._threads()
@@ -160,12 +181,12 @@ class H264Encoder:
             "profile": "baseline",  # x264's baseline has no FMO, ASO or redundant slices, and sets constraint_set1
             "forced-idr": "1",
             "maxrate": str(rate),
-            "bufsize": str(int(rate * VBV_S)),
+            "bufsize": str(int(self._bitrate * VBV_S)),
             "x264-params": "keyint=infinite:scenecut=0:repeat-headers=1:annexb=1",
         }
         return context
 
     def _threads(self) -> int:
-        if self._width * self._height * self._fps <= ONE_THREAD_PIXELS_PER_S:
+        if self._width * self._height * self._most_fps <= ONE_THREAD_PIXELS_PER_S:
             return 1
         return min(MAX_THREADS, os.cpu_count() or 1)

@@ -51,6 +51,9 @@ class PassThroughStream:
     def set_bitrate(self, bits_per_s: int) -> None:
         """Has no effect: the file's bits are sent as they are."""
 
+    def set_frame_rate(self, fps: int) -> None:
+        """Has no effect: each picture of the file is needed by the next."""
+
     async def still(self) -> bytes:
         """The next picture as JPEG, at the file's size."""
         return await self._stills.take()

@@ -50,6 +50,7 @@ class TranscodingStream:
         self._schedule = schedule
         self._clock = clock
         self._bitrate_bps = settings.bitrate_bps
+        self._fps = settings.fps
         self._encoder: H264Encoder | None = None
         self._next_us = 0
         self._stills = Stills()
@@ -68,6 +69,12 @@ class TranscodingStream:
         self._bitrate_bps = bits_per_s
         if self._encoder is not None:
             self._encoder.set_bitrate(bits_per_s)
+
+    def set_frame_rate(self, fps: int) -> None:
+        """Leave pictures out before they are encoded, from the next one on."""
+        self._fps = min(fps, self._settings.fps)
+        if self._encoder is not None:
+            self._encoder.set_frame_rate(self._fps)
 
     async def still(self) -> bytes:
         """The next picture as JPEG, at the file's size."""
@@ -122,8 +129,8 @@ class TranscodingStream:
             yield frame, int(frame.pts * frame.time_base * US_PER_S) - self._facts.start_us
 
     def _wanted(self, due_us: int) -> bool:
-        """Thin to the settings' rate, with a quarter interval's patience for uneven time stamps."""
-        interval_us = US_PER_S // self._settings.fps
+        """Thin to the present rate, with a quarter interval's patience for uneven time stamps."""
+        interval_us = US_PER_S // self._fps
         if due_us < self._next_us - interval_us // 4:
             return False
         self._next_us = max(self._next_us + interval_us, due_us + interval_us // 2)
@@ -146,6 +153,7 @@ class TranscodingStream:
                 bt709=picture.colorspace == BT709,
             )  # fmt: skip
             self._encoder.set_bitrate(self._bitrate_bps)  # may have changed meanwhile
+            self._encoder.set_frame_rate(self._fps)
         self.newest_us = max(due_us, self.newest_us + 1)
         thread.put(self._encoder.encode(picture, self.newest_us))
 

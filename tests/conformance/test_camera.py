@@ -31,7 +31,7 @@ class Adapter:
     """A camera to be held to the protocol, and what it documents that it cannot do."""
 
     make: Callable[[Path], Camera]
-    steerable: bool = True  # takes force_key_frame and set_bitrate
+    steerable: bool = True  # takes force_key_frame, set_bitrate and set_frame_rate
 
 
 def _passing_through(folder: Path) -> Camera:
@@ -125,6 +125,37 @@ async def test_a_lower_bitrate_bites(adapter: Adapter, camera: Camera) -> None:
         await take(stream, 15)
         after = await take(stream, 30)
     assert sum(len(unit.data) for unit in after) < 0.5 * sum(len(unit.data) for unit in before)
+
+
+async def test_a_lower_frame_rate_leaves_pictures_out_evenly_and_the_full_one_returns(
+    adapter: Adapter, camera: Camera
+) -> None:
+    if not adapter.steerable:
+        pytest.skip("documented: cannot be set")
+    clock = LessonClock.start()
+    async with camera.open(clock) as stream:
+        before = await take(stream, 3)
+        stream.set_frame_rate(10)
+        since_us = clock.now_us() + 3 * INTERVAL_US
+        slow = await take_until(stream, lambda unit: unit.capture_us > since_us + 1_000_000)
+        stream.set_frame_rate(FPS)
+        full = await take_until(stream, lambda unit: unit.capture_us > since_us + 2_000_000)
+    times_us = [unit.capture_us for unit in slow if unit.capture_us > since_us]
+    gaps_us = [after - before for before, after in itertools.pairwise(times_us)]
+    assert min(gaps_us) >= 2.5 * INTERVAL_US, "a third of the pictures at most, evenly"
+    assert len(full) > len(times_us), "and as many as before"
+    units = before + slow + full
+    assert len(decoded(units)) == len(units)
+
+
+async def test_a_frame_rate_above_the_cameras_own_changes_nothing(adapter: Adapter, camera: Camera) -> None:
+    if not adapter.steerable:
+        pytest.skip("documented: cannot be set")
+    async with camera.open(LessonClock.start()) as stream:
+        stream.set_frame_rate(10 * FPS)
+        units = await take(stream, 20)
+    gaps_us = [after.capture_us - before.capture_us for before, after in itertools.pairwise(units)]
+    assert min(gaps_us) > 0.8 * INTERVAL_US
 
 
 async def test_key_frames_come_by_themselves(camera: Camera) -> None:

@@ -68,8 +68,9 @@ class SimulatedCameraStream:
         self.newest = first - 1
         self._classroom = classroom
         self._encoder = encoder
-        self._fps = fps
+        self._fps = self._wanted_fps = fps
         self._clock = clock
+        self._drawn = 0
         self._frames = [new_frame(*size) for _ in range(2)]  # in turn, so that one is whole while the other is drawn
         self._planes = [Planes(*plane_views(frame)) for frame in self._frames]
         self._stills = Stills()
@@ -85,6 +86,11 @@ class SimulatedCameraStream:
     def set_bitrate(self, bits_per_s: int) -> None:
         """Aim at this rate from the next picture on."""
         self._encoder.set_bitrate(bits_per_s)
+
+    def set_frame_rate(self, fps: int) -> None:
+        """Leave pictures out before they are drawn, from the next one on."""
+        self._wanted_fps = min(fps, self._fps)
+        self._encoder.set_frame_rate(self._wanted_fps)
 
     async def still(self) -> bytes:
         """The next picture as JPEG."""
@@ -103,15 +109,21 @@ class SimulatedCameraStream:
         while thread.wait_until(self._clock, self._capture_us(number)):
             # Late (a suspended laptop, a starved core): go on with the picture that is due now.
             number = max(number, self._clock.now_us() * self._fps // US_PER_S)
-            if thread.has_room():
+            if self._is_wanted(number) and thread.has_room():
                 thread.put(self._encode(number))
                 self.newest = number
             number += 1
 
+    def _is_wanted(self, number: int) -> bool:
+        """Evenly so many of the camera's pictures, the same ones in every run."""
+        wanted = self._wanted_fps
+        return number * wanted // self._fps != (number - 1) * wanted // self._fps
+
     def _encode(self, number: int) -> AccessUnit:
         capture_us = self._capture_us(number)
-        frame = self._frames[number % 2]
-        self._classroom.draw(self._planes[number % 2], capture_us)
+        frame = self._frames[self._drawn % 2]
+        self._classroom.draw(self._planes[self._drawn % 2], capture_us)
+        self._drawn += 1
         unit = self._encoder.encode(frame, capture_us)
         if self._stills.wanted():
             still = copied(frame)

@@ -68,6 +68,7 @@ class ScriptedCamera:
     def __init__(self, *script: str) -> None:
         self.script = list(script)
         self.bitrates: list[int] = []
+        self.frame_rates: list[int] = []
         self.key_frames = 0
         self.open_now = 0
 
@@ -110,6 +111,9 @@ class ScriptedStream:
 
     def set_bitrate(self, bits_per_s: int) -> None:
         self._camera.bitrates.append(bits_per_s)
+
+    def set_frame_rate(self, fps: int) -> None:
+        self._camera.frame_rates.append(fps)
 
     async def still(self) -> bytes:
         return b"jpeg"
@@ -218,10 +222,11 @@ async def test_a_natural_end_is_reported_and_not_retried() -> None:
     assert told.said == [True, False]
 
 
-async def test_bitrate_and_key_frames_reach_the_camera_also_a_reopened_one() -> None:
+async def test_rates_and_key_frames_reach_the_camera_also_a_reopened_one() -> None:
     told, camera = Told(), ScriptedCamera("lose", "hang")
     capture = Capture(camera, NoMicrophone(), [Sink()], on_camera=told, retry_s=RETRY_S)
     capture.set_bitrate(400_000)
+    capture.set_frame_rate(15)
     capture.force_key_frame()  # closed: its first picture will be one
     with running(capture) as task:
         await told.hears(True, False, True)
@@ -230,6 +235,7 @@ async def test_bitrate_and_key_frames_reach_the_camera_also_a_reopened_one() -> 
         assert await capture.still() == b"jpeg"
     await asyncio.wait([task])
     assert camera.bitrates == [400_000, 400_000, 300_000]
+    assert camera.frame_rates == [15, 15]
     assert camera.key_frames == 1
 
 

@@ -158,3 +158,36 @@ def test_key_frames_shrink_with_the_rate() -> None:
     after = encode(encoder, frames[30:], first=30)
     largest_before = max(len(unit.data) for unit in before if unit.key_frame)
     assert max(len(unit.data) for unit in after if unit.key_frame) < 0.5 * largest_before
+
+
+def test_fewer_pictures_a_second_get_more_bits_each_at_the_same_rate() -> None:
+    encoder = H264Encoder(WIDTH, HEIGHT, FPS, 600_000, key_frame_every_s=1.0)
+    frames = lively_pictures(90)
+    full = encode(encoder, frames[:60])
+    encoder.set_frame_rate(10)
+    slow = [encoder.encode(frame, 2_000_000 + n * 100_000) for n, frame in enumerate(frames[60:])]
+    per_picture = [sum(len(unit.data) for unit in units) / len(units) for units in (full[30:], slow[10:])]
+    assert per_picture[1] > 2 * per_picture[0]
+    assert sum(len(unit.data) for unit in slow[10:]) * 8 / 2 < 1.3 * 600_000
+    assert len(decoded(full + slow)) == 90
+
+
+def test_a_frame_rate_above_the_cameras_own_is_the_cameras_own() -> None:
+    encoder = H264Encoder(WIDTH, HEIGHT, FPS, 600_000)
+    encoder.set_frame_rate(60)
+    assert bits_per_s(encode(encoder, lively_pictures(45))[15:]) > 400_000
+
+
+def test_a_rate_above_the_opened_one_does_not_wait_for_the_regular_key_frame() -> None:
+    encoder = H264Encoder(WIDTH, HEIGHT, FPS, 2_000_000, key_frame_every_s=10)
+    frames = lively_pictures(90)
+    encoder.set_bitrate(300_000)
+    low = encode(encoder, frames[:10])
+    encoder.force_key_frame()  # opens it anew, for 300 kb/s
+    low += encode(encoder, frames[10:20], first=10)
+    encoder.set_bitrate(1_800_000)
+    high = encode(encoder, frames[20:], first=20)
+    keys = [unit.capture_us for unit in high if unit.key_frame]
+    assert len(keys) == 1, "one is enough"
+    assert keys[0] - low[10].capture_us <= 1_100_000
+    assert bits_per_s(high[-25:]) > 1_200_000
