@@ -1,4 +1,5 @@
-"""A deterministic bad network: a UDP proxy in front of one port that drops, delays, reorders and doubles by pattern.
+"""A deterministic bad network: a UDP proxy in front of one port that drops, delays, reorders and doubles by pattern,
+and that carries no more than it is given: a rate and a queue in front of it that overflows.
 
 Every client gets an upstream socket of its own, as behind a NAT. Counting is per client and direction, so that what
 happens to one client's n-th datagram does not depend on the others. ``cut`` takes the network away; ``rebind`` gives
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -20,6 +22,7 @@ Pattern = Callable[[int], bool]
 MAX_CLIENTS = 256
 MAX_IN_FLIGHT = 20_000  # datagrams that are being delayed; more are dropped, as in a full router
 REORDER_S = 0.03  # how long a datagram is held back so that later ones overtake it
+UDP_IP_OCTETS = 28  # a link carries these too
 
 
 def never(_: int) -> bool:
@@ -45,6 +48,36 @@ class Impairment:
     duplicate: Pattern = never
     reorder: Pattern = never
     delay_s: float = 0.0
+    narrow: Narrow | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Narrow:
+    """What a link carries: ``rate_bps``, and a queue of ``queue_octets`` before it. What comes to a full one is
+    dropped."""
+
+    rate_bps: float
+    queue_octets: int = 64_000
+
+
+class Bottleneck:
+    """One client's one way through a narrow link. Pure: times are given. In order, also when the rate changes."""
+
+    def __init__(self) -> None:
+        self._leaving: deque[tuple[float, int]] = deque()
+        self._octets = 0
+
+    def leaves_s(self, narrow: Narrow, octets: int, now_s: float) -> float | None:
+        """When a datagram that comes now has left the queue; ``None``: it is full."""
+        while self._leaving and self._leaving[0][0] <= now_s:
+            self._octets -= self._leaving.popleft()[1]
+        size = octets + UDP_IP_OCTETS
+        if self._octets + size > narrow.queue_octets:
+            return None
+        last_s = self._leaving[-1][0] if self._leaving else now_s
+        self._leaving.append((last_s + 8 * size / narrow.rate_bps, size))
+        self._octets += size
+        return self._leaving[-1][0]
 
 
 @dataclass
@@ -54,6 +87,7 @@ class _Client:
     address: Address
     upstream: asyncio.DatagramTransport | None = None
     counts: dict[str, int] = field(default_factory=lambda: {"out": 0, "back": 0})
+    bottlenecks: dict[str, Bottleneck] = field(default_factory=lambda: {"out": Bottleneck(), "back": Bottleneck()})
 
 
 class LossyLink:
@@ -160,6 +194,13 @@ class LossyLink:
             self.dropped += 1
             return
         delay_s = impairment.delay_s + REORDER_S * impairment.reorder(number)
+        if impairment.narrow is not None:
+            now_s = asyncio.get_running_loop().time()
+            leaves_s = client.bottlenecks[way].leaves_s(impairment.narrow, len(data), now_s)
+            if leaves_s is None:
+                self.dropped += 1
+                return
+            delay_s += leaves_s - now_s
         for _ in range(1 + impairment.duplicate(number)):
             if delay_s:
                 self._later(delay_s, client, way, data)

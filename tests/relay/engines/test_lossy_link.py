@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.lossy_link import Address, Impairment, LossyLink, every, never, share
+from tests.lossy_link import UDP_IP_OCTETS, Address, Bottleneck, Impairment, LossyLink, Narrow, every, never, share
 from tests.relay.engines.waiting import until
 
 
@@ -117,3 +117,40 @@ def test_a_share_is_about_right_and_always_the_same() -> None:
     assert 400 < len(lost) < 600
     assert lost == [number for number in range(10_000) if share(0.05, seed=2)(number)]
     assert not any(map(never, range(100)))
+
+
+def test_a_narrow_link_spaces_what_comes_at_once_and_drops_what_overflows() -> None:
+    bottleneck, narrow = Bottleneck(), Narrow(rate_bps=80_000, queue_octets=4_000)
+    octets = 1000 - UDP_IP_OCTETS
+    assert [bottleneck.leaves_s(narrow, octets, 0.0) for _ in range(6)] == [
+        0.1,
+        0.2,
+        pytest.approx(0.3),
+        0.4,
+        None,
+        None,
+    ]
+    assert bottleneck.leaves_s(narrow, octets, 0.15) == pytest.approx(0.5), "one has left, so one fits"
+    assert bottleneck.leaves_s(narrow, octets, 9.0) == pytest.approx(9.1), "it has long been empty"
+
+
+def test_a_narrow_link_keeps_the_order_when_its_rate_changes() -> None:
+    bottleneck = Bottleneck()
+    octets = 1000 - UDP_IP_OCTETS
+    slow, fast = Narrow(rate_bps=8_000), Narrow(rate_bps=8_000_000)
+    leaving = [bottleneck.leaves_s(narrow, octets, 0.0) for narrow in (slow, fast, slow)]
+    assert leaving == [1.0, pytest.approx(1.001), pytest.approx(2.001)]
+
+
+async def test_a_narrow_link_is_full_and_then_empties(echo: Echo) -> None:
+    out = Impairment(narrow=Narrow(rate_bps=100_000, queue_octets=10 * (2 + UDP_IP_OCTETS)))
+    async with LossyLink(target(echo)) as link:
+        link.impair(out, Impairment())
+        client, transport = await exchange(link, 0)
+        for number in range(20):
+            transport.sendto(number.to_bytes(2, "big"))
+        assert await numbers(client, 10) == list(range(10))
+        assert link.dropped == 10
+        transport.sendto(b"again")
+        assert await asyncio.wait_for(client.got.get(), 5) == b"again"
+        transport.close()
