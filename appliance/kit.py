@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -33,6 +34,7 @@ from appliance.stream.enrol import enrol
 from appliance.stream.probe import HttpRelayProbe
 from appliance.stream.publisher import Publisher
 from appliance.stream.stills import StillUploader
+from appliance.stream.uplink import Limits, Target, limits_of
 from appliance.supervise import Backoff, deadline, keep_running
 from appliance.version import software_version
 from wire.announcement import KitAnnouncement
@@ -74,14 +76,11 @@ class Listener(Protocol):
 class RelayLink:
     """The relay, as the kit's other parts see it: there from the start, and working once the kit is enrolled."""
 
-    def __init__(
-        self,
-        settings: RelaySection,
-        state_dir: Path,
-        software: str,
-    ) -> None:
+    def __init__(self, settings: RelaySection, state_dir: Path, software: str, limits: Limits) -> None:
         """Raises ``StateUnusable`` where the kit's key cannot be read or made."""
         self._settings = settings
+        self._limits = limits
+        self._aim: Callable[[int, int], None] = lambda bits_per_s, fps: None
         self._state_dir = state_dir
         self._software = software
         self._identity = Identity.load_or_create(state_dir)
@@ -108,6 +107,8 @@ class RelayLink:
                 f"{url.rstrip('/')}/whip",
                 bearer,
                 on_key_frame_wanted=listener.force_key_frame,
+                limits=self._limits,
+                on_target=lambda target: self._aimed(target, listener),
                 on_state=lambda _: listener.show(),
             )
             self._control = self._new_control(bearer, http, listener)
@@ -158,6 +159,8 @@ class RelayLink:
             rtt_ms=None if figures.rtt_ms is None else round(figures.rtt_ms, 1),
             loss=None if figures.loss is None else round(figures.loss, 4),
             bitrate_kbps=round(figures.bitrate_kbps) if figures.state == "up" else None,
+            target_kbps=figures.target.bitrate_bps // 1000 if figures.state == "up" else None,
+            fps=figures.target.fps if figures.state == "up" else None,
             reconnects=figures.reconnects,
         )
 
@@ -171,6 +174,14 @@ class RelayLink:
             state=coarse("idle" if self._status is None else self._status.state, enrolled=credentials is not None),
         )
         return kit_service(self._identity.public_key, said, port)
+
+    def steer(self, aim: Callable[[int, int], None]) -> None:
+        """From now on, call ``aim(bits_per_s, fps)`` with what the network carries, whenever that changes."""
+        self._aim = aim
+
+    def _aimed(self, target: Target, listener: Listener) -> None:
+        self._aim(target.bitrate_bps, target.fps)
+        listener.show()
 
     def _new_control(self, bearer: Authoriser, http: aiohttp.ClientSession, listener: Listener) -> ControlChannel:
         control = ControlChannel(
@@ -242,7 +253,7 @@ class Kit:
         Raises a ``KitError`` that says what to do where it cannot start; an ``ExceptionGroup`` for a bug.
         """
         settings, state_dir = self._settings, Path(self._settings.kit.state_dir)
-        link = RelayLink(settings.relay, state_dir, self._software)
+        link = RelayLink(settings.relay, state_dir, self._software, limits_of(settings.camera, settings.microphone))
         camera, microphone = await asyncio.to_thread(new_sources, settings.camera, settings.microphone)
         async with new_panel(settings.panel).open(self._edge) as panel, asyncio.TaskGroup() as tasks:
             keeper = LessonKeeper(state_dir)

@@ -6,7 +6,7 @@ Given everything by ``kit.py``, which names the concrete devices. Not here: when
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Protocol
@@ -57,6 +57,10 @@ class Link(Protocol):
         """The link now."""
         ...
 
+    def steer(self, aim: Callable[[int, int], None]) -> None:
+        """From now on, call ``aim(bits_per_s, fps)`` with what the network carries, whenever that changes."""
+        ...
+
 
 class KitCrew:
     """What the director directs."""
@@ -81,6 +85,7 @@ class KitCrew:
             on_microphone=partial(self._told, "microphone"),
             voice_bitrate_bps=voice.bitrate_bps,
         )
+        link.steer(self._aim)
         self._lacks_microphone = voice.kind == "none"
         self._watch: CaptureWatch | None = None
         self._stills = stills
@@ -108,6 +113,10 @@ class KitCrew:
         """Keep a board still on the kit, and bring it to the relay."""
         self._link.still(lesson.lesson_id, capture_us, jpeg)
         await self._stills.keep(lesson.lesson_id, capture_us, jpeg)
+
+    def _aim(self, bits_per_s: int, fps: int) -> None:
+        self._capture.set_bitrate(bits_per_s)
+        self._capture.set_frame_rate(fps)
 
     def _told(self, name: SourceName, gives: bool) -> None:
         if self._watch is None or (name == "microphone" and self._lacks_microphone):

@@ -43,6 +43,7 @@ class CameraSection(_Section, frozen=True, kw_only=True):
     height: Annotated[int, msgspec.Meta(ge=120, le=2160, multiple_of=2)] = 720
     fps: Annotated[int, msgspec.Meta(ge=1, le=60)] = 30
     bitrate_kbps: Annotated[int, msgspec.Meta(ge=100, le=20_000)] = 1700
+    bitrate_min_kbps: Annotated[int, msgspec.Meta(ge=50, le=20_000)] = 150
     key_frame_every_s: Annotated[float, msgspec.Meta(ge=0.5, le=10)] = 2.0
     file: str = ""
     loop: bool = True
@@ -112,6 +113,8 @@ def check(settings: KitSettings, *, origin: str) -> None:
     for section, part in (("camera", settings.camera), ("microphone", settings.microphone)):
         if part.kind == "file" and not part.file:
             raise ConfigurationError(f'{origin}: {section}.file: is empty, and {section}.kind is "file"; name a video')
+    if settings.camera.bitrate_min_kbps > settings.camera.bitrate_kbps:
+        raise ConfigurationError(f"{origin}: camera.bitrate_min_kbps: must not be more than camera.bitrate_kbps")
     if not settings.relay.url.startswith(("http://", "https://")):
         raise ConfigurationError(f"{origin}: relay.url: must start with https:// (or http:// on a trusted wire)")
     if trouble := panel_trouble(settings.panel):

@@ -59,6 +59,8 @@ class LinkFace:
     rtt_ms: float | None = None
     loss: float | None = None
     bitrate_kbps: float | None = None
+    target_kbps: int | None = None
+    fps: int | None = None
     reconnects: int = 0
 
 

@@ -23,6 +23,7 @@ from appliance.stream.ask import Reply, Request, ask
 from appliance.stream.bearer import Bearer
 from appliance.stream.queues import PictureQueue, VoiceQueue
 from appliance.stream.route import Route, route_to
+from appliance.stream.uplink import Limits, Uplink
 from appliance.stream.whip import WhipAnswer, WhipClient
 
 #: The first question opens the connection; of the others, the quickest is the network, and the rest is somebody's load.
@@ -30,6 +31,7 @@ QUESTIONS = 6
 #: How long the media session stays up to be measured.
 MEASURE_S = 1.0
 _PROBE_EVERY_S = 0.2
+_NOTHING_TO_SEND = Limits(min_bps=0, max_bps=0, fps=1, pixels=1, voice_bps=0)
 
 
 class _Status(msgspec.Struct, frozen=True):
@@ -78,6 +80,8 @@ class HttpRelayProbe:
             clock=LessonClock.start(),
             on_picture_lost=lambda: None,
             on_key_frame_left=lambda unanswered_s: None,
+            uplink=Uplink(_NOTHING_TO_SEND),
+            on_target=lambda target: None,
             route=await route_to(endpoint.host, endpoint.port or 443) if endpoint.host else Route(),
             times=SessionTimes(probe_every_s=_PROBE_EVERY_S),
         )

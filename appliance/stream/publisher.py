@@ -24,6 +24,7 @@ from appliance.stream.bearer import Bearer
 from appliance.stream.key_frames import DEBOUNCE_S, KeyFrameRequests
 from appliance.stream.queues import PictureQueue, VoiceQueue
 from appliance.stream.route import Route, route_to
+from appliance.stream.uplink import Limits, Target, Uplink
 from appliance.stream.whip import WhipAnswer, WhipClient
 from appliance.supervise import Backoff
 
@@ -54,6 +55,7 @@ class PublisherFigures:
     rtt_ms: float | None
     loss: float | None
     bitrate_kbps: float
+    target: Target
     reconnects: int
     nacked: int
     pictures_dropped: int
@@ -70,6 +72,8 @@ class Publisher:
         bearer: Bearer,
         *,
         on_key_frame_wanted: Callable[[], None],
+        limits: Limits,
+        on_target: Callable[[Target], None] = lambda target: None,
         on_state: Callable[[LinkState], None] | None = None,
         trusted_hosts: frozenset[str] = frozenset(),
         times: SessionTimes | None = None,
@@ -77,7 +81,12 @@ class Publisher:
         refused_s: float = REFUSED_S,
         debounce_s: float = DEBOUNCE_S,
     ) -> None:
+        """``on_target`` is told what the encoder is to make, whenever that changes and at each lesson's start."""
         self._endpoint = URL(endpoint)
+        self._limits = limits
+        self._uplink = Uplink(limits)
+        self._on_target = on_target
+        self._told: Target | None = None
         self._bearer = bearer
         self._on_state = on_state
         self._trusted_hosts = trusted_hosts
@@ -123,6 +132,7 @@ class Publisher:
             loss=counts.loss if counts else None,
             bitrate_kbps=counts.bitrate_kbps if counts else 0.0,
             nacked=counts.nacked if counts else 0,
+            target=self._uplink.target,
             reconnects=max(0, self._dials - 1),
             pictures_dropped=self._pictures.dropped,
             voices_dropped=self._voices.dropped,
@@ -132,6 +142,8 @@ class Publisher:
     async def run(self, clock: LessonClock, lesson_id: str) -> None:
         """Publish one lesson until cancelled; then say goodbye, within a few seconds."""
         self._dials, self._last_error = 0, None
+        self._uplink, self._told = Uplink(self._limits), None
+        self._aim(self._uplink.target)
         self._backoff.reset()
         self._down_since_s = asyncio.get_running_loop().time()
         # A pooled connection may have died with the network, and would swallow the POST that matters.
@@ -183,6 +195,7 @@ class Publisher:
     async def _new_session(self, clock: LessonClock) -> PublishingSession:
         from appliance.stream.session import PublishingSession
 
+        self._uplink.begin()
         port = self._endpoint.port or 443
         route = await route_to(self._endpoint.host, port) if self._endpoint.host else Route()
         return PublishingSession(
@@ -191,9 +204,16 @@ class Publisher:
             clock=clock,
             on_picture_lost=self._key_frames.request,
             on_key_frame_left=self._key_frames.key_frame_left,
+            uplink=self._uplink,
+            on_target=self._aim,
             route=route,
             times=self._times,
         )
+
+    def _aim(self, target: Target) -> None:
+        if target != self._told:
+            self._told = target
+            self._on_target(target)
 
     def _connect_s(self) -> float:
         """TCP's time to connect; and the ceiling of waits between dials follows the same thought."""

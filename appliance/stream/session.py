@@ -17,8 +17,11 @@ from appliance.stream.feedback import read_feedback
 from appliance.stream.liveness import LIVENESS_S, PROBE_EVERY_S, SUSPECT_S, Liveness
 from appliance.stream.offer import canonical_names
 from appliance.stream.pacer import Pacer
+from appliance.stream.path import Sample
 from appliance.stream.peer import Encoded, Peer
+from appliance.stream.probing import Probing
 from appliance.stream.queues import PictureQueue, VoiceQueue
+from appliance.stream.repeats import Repeats
 from appliance.stream.route import Route
 from appliance.stream.timestamps import (
     PICTURE_RATE_HZ,
@@ -31,6 +34,7 @@ from appliance.stream.timestamps import (
     rtp_payload_octets,
     sender_report_ssrc,
 )
+from appliance.stream.uplink import PACE, WIRE_OVERHEAD_OCTETS, Target, Uplink
 
 #: ICE and DTLS take four round trips; aiortc alone would wait 75 s for candidates that are dead.
 CONNECT_S = 5.0
@@ -40,6 +44,8 @@ CLOSE_S = 2.0
 TYPICAL_RTT_MS = 50.0
 #: The bitrate is of this long at least: shorter would show each key frame as a peak.
 MEASURE_S = 0.9
+#: A watch that comes this late means that this machine was busy: round trips were not the network's.
+BUSY_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +61,14 @@ class SessionTimes:
 
 @dataclass(slots=True)
 class SessionCounts:
-    """What a session sent, and what it heard about that. ``loss`` is a fraction, of the newest receiver report."""
+    """What a session sent, and what it heard about that. ``loss`` is a fraction, of the newest receiver report.
+
+    ``octets`` are of RTP packets, the first time; ``wire_octets`` of all, with what the network adds.
+    """
 
     packets: int = 0
     octets: int = 0
+    wire_octets: int = 0
     nacked: int = 0
     picture_requests: int = 0
     bitrate_kbps: float = 0.0
@@ -77,12 +87,19 @@ class PublishingSession:
         clock: LessonClock,
         on_picture_lost: Callable[[], None],
         on_key_frame_left: Callable[[float], None],
+        uplink: Uplink,
+        on_target: Callable[[Target], None],
         route: Route,
         times: SessionTimes | None = None,
     ) -> None:
-        """``on_key_frame_left`` is told how long, in seconds, a receiver cannot have answered that key frame."""
-        self._pictures, self._picture_us, self._picture_sequence = pictures, 0, -1
+        """``on_key_frame_left`` is told how long, in seconds, a receiver cannot have answered that key frame;
+        ``on_target`` what ``uplink`` makes of the network, several times a second."""
+        self._pictures, self._picture_us = pictures, 0
         self._voices, self._voice_us, self._voice_ticks = voices, 0, VoiceTicks()
+        self._uplink, self._on_target = uplink, on_target
+        self._probing = Probing()
+        self._repeats = Repeats()
+        self._reported_loss: float | None = None
         self._clock = clock
         self._on_picture_lost = on_picture_lost
         self._on_key_frame_left = on_key_frame_left
@@ -110,6 +127,7 @@ class PublishingSession:
             self._peer.picture_ssrc: SenderTimeline(PICTURE_RATE_HZ, clock.started_unix_us),
             self._peer.voice_ssrc: SenderTimeline(VOICE_RATE_HZ, clock.started_unix_us),
         }
+        self._sequences = {self._peer.picture_ssrc: -1, self._peer.voice_ssrc: -1}
         self._pacer = Pacer(self._send_media, blocked=self._peer.blocked)
         self._pacing = loop.create_task(self._pacer.run(), name="picture pacer")
 
@@ -154,9 +172,15 @@ class PublishingSession:
             if now_s >= self._liveness.dies_s:
                 raise RelayUnreachable(f"the relay has not answered for {now_s - self._liveness.heard_s:.1f} s")
             self._measure(now_s)
+            self._aim(now_s)
+            self._probing.sent(now_s)
             self._peer.probe(self._answered)
             every_s = self._times.suspect_s / 4 if self._liveness.suspected else self._times.probe_every_s
-            await self._pause(min(every_s, self._liveness.dies_s - now_s))
+            every_s /= 2 if self._uplink.suspects else 1
+            wait_s = min(every_s, self._liveness.dies_s - now_s)
+            await self._pause(wait_s)
+            if self._now_s() - now_s > wait_s + BUSY_S:
+                self._probing.forget()
         raise RelayUnreachable("the media connection ended")
 
     def suspect(self) -> None:
@@ -177,6 +201,26 @@ class PublishingSession:
         if now_s - since_s >= MEASURE_S:
             self.counts.bitrate_kbps = (self.counts.octets - octets) * 8 / 1000 / (now_s - since_s)
             self._measured = now_s, self.counts.octets
+
+    def _aim(self, now_s: float) -> None:
+        """Have the encoder and the pacer follow what the network carries."""
+        counts = self.counts
+        sample = Sample(
+            now_s=now_s,
+            wire_octets=counts.wire_octets,
+            packets=counts.packets,
+            nacked=counts.nacked,
+            answered=self._probing.take(),
+            waiting_s=self._probing.waiting_s(now_s),
+            lost=self._reported_loss,
+            blocked=self._peer.blocked(),
+        )
+        self._reported_loss = None
+        target = self._uplink.observe(sample)
+        # A camera that cannot follow (a file passed through) is not held back: its pictures would only be dropped.
+        pace = target.pace_bps
+        self._pacer.rate_bps = None if pace is None else max(pace, PACE * 1000 * counts.bitrate_kbps)
+        self._on_target(target)
 
     async def _pause(self, wait_s: float) -> None:
         self._changed.clear()
@@ -206,18 +250,30 @@ class PublishingSession:
             await self._send_rtcp(packet)
             return
         sequence, timestamp, ssrc = rtp_header(packet)
-        if ssrc == self._peer.voice_ssrc:
+        if not self._is_new(ssrc, sequence):
+            await self._send_again(packet, rtx=ssrc not in self._timelines)
+        elif ssrc == self._peer.voice_ssrc:
             self._timelines[ssrc].captured(self._voice_us, timestamp)
             await self._send_media(packet)
-        elif ssrc == self._peer.picture_ssrc and self._is_new_picture(sequence):
-            self._picture_sequence = sequence
+        else:
             self._timelines[ssrc].captured(self._picture_us, timestamp)
             self._pacer.put(packet)
-        else:
-            await self._peer.send(packet)  # a retransmission: somebody waits for it
 
-    def _is_new_picture(self, sequence: int) -> bool:
-        return self._picture_sequence < 0 or sequence == (self._picture_sequence + 1) & 0xFFFF
+    def _is_new(self, ssrc: int, sequence: int) -> bool:
+        """Whether it is the next packet of one of our streams. Voice is sent again under its own number, picture under
+        another SSRC (RFC 4588)."""
+        before = self._sequences.get(ssrc)
+        if before is None or (before >= 0 and sequence != (before + 1) & 0xFFFF):
+            return False
+        self._sequences[ssrc] = sequence
+        return True
+
+    async def _send_again(self, packet: bytes, *, rtx: bool) -> None:
+        """Somebody waits for it, so it passes everything that is new."""
+        now_s = self._now_s()
+        if self._repeats.allows(packet, rtx=rtx, now_s=now_s, round_trip_s=self._probing.round_trip_s(now_s)):
+            self.counts.wire_octets += len(packet) + WIRE_OVERHEAD_OCTETS
+            await self._peer.send(packet)
 
     async def _send_media(self, packet: bytes) -> None:
         await self._peer.send(packet)
@@ -226,6 +282,7 @@ class PublishingSession:
         timeline.sent(rtp_payload_octets(packet))
         self.counts.packets += 1
         self.counts.octets += len(packet)
+        self.counts.wire_octets += len(packet) + WIRE_OVERHEAD_OCTETS
         if timeline.packets == 1:  # aiortc waits 0.5 to 1.5 s with its first report; no receiver lines up without one
             name = self._names.get(ssrc, "")
             await self._peer.send(timeline.first_report(ssrc, name, self._clock.now_us()))
@@ -247,13 +304,14 @@ class PublishingSession:
         self.counts.nacked += feedback.nacked
         ours = [lost for ssrc, lost in feedback.lost.items() if ssrc in self._timelines]
         if ours:
-            self.counts.loss = feedback.lost.get(self._peer.picture_ssrc, max(ours))
+            self.counts.loss = self._reported_loss = feedback.lost.get(self._peer.picture_ssrc, max(ours))
         if feedback.picture_lost:
             self.counts.picture_requests += 1
             self._on_picture_lost()
 
     def _answered(self, took_s: float) -> None:
         self._liveness.heard(self._now_s())
+        self._probing.answered(self._now_s(), took_s)
         before_ms = self.counts.rtt_ms
         took_ms = took_s * 1000
         self.counts.rtt_ms = took_ms if before_ms is None else before_ms + (took_ms - before_ms) / 4

@@ -48,10 +48,15 @@ class VoiceTicks:
         return self._last_ticks
 
 
+def rtp_payload(packet: bytes) -> bytes:
+    """An RTP packet without its header; aiortc sends neither contributing sources nor padding."""
+    extension = 4 + 4 * int.from_bytes(packet[14:16], "big") if packet[0] & 0x10 else 0
+    return packet[_RTP_HEADER.size + extension :]
+
+
 def rtp_payload_octets(packet: bytes) -> int:
     """The size of an RTP packet without its header: what a sender report counts."""
-    extension = 4 + 4 * int.from_bytes(packet[14:16], "big") if packet[0] & 0x10 else 0
-    return len(packet) - _RTP_HEADER.size - extension
+    return len(rtp_payload(packet))
 
 
 @dataclass(slots=True)

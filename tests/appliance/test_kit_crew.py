@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from appliance.board_stills import KEPT_DAYS, BoardStills
 from appliance.capture.base import AccessUnit, Camera, CameraStream, OpusFrame
 from appliance.capture.clock import LessonClock
+from appliance.capture.fanout import Capture
 from appliance.capture.silence import NoMicrophone
 from appliance.capture.simulated.camera import SimulatedCamera
 from appliance.capture.simulated.microphone import SimulatedMicrophone
@@ -42,6 +44,7 @@ class Ears:
 
     pictures: int = 0
     voices: int = 0
+    times_us: list[int] = field(default_factory=list)
     stills: list[tuple[str, int, bytes]] = field(default_factory=list)
     told: list[tuple[SourceName, str | None]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,6 +54,7 @@ class Ears:
 
     def picture(self, unit: AccessUnit) -> None:
         self.pictures += 1
+        self.times_us.append(unit.capture_us)
         self.changed.set()
 
     def voice(self, frame: OpusFrame) -> None:
@@ -65,6 +69,9 @@ class Ears:
 
     def face(self) -> LinkFace:
         return LinkFace()
+
+    def steer(self, aim: Callable[[int, int], None]) -> None:
+        self.aim = aim
 
     def source(self, name: SourceName, trouble: KitError | None) -> None:
         self.told.append((name, None if trouble is None else str(trouble)))
@@ -125,6 +132,20 @@ async def test_the_devices_can_be_opened_again_in_the_same_lesson(tmp_path: Path
                 await ears.until(pictures=2 * opening, told=2 * opening)
             ears.pictures = 2 * opening
     assert [trouble for _, trouble in ears.told] == [None] * 4
+
+
+async def test_the_camera_follows_what_the_network_carries(tmp_path: Path) -> None:
+    ears = Ears()
+    camera = SimulatedCamera(320, 240, 30)
+    async with _crew(tmp_path, ears, camera) as crew, crew.open_capture(LessonClock.start(), ears) as capture:
+        await ears.until(pictures=3)
+        ears.aim(300_000, 5)
+        assert isinstance(capture, Capture)
+        assert (capture._bitrate_bps, capture._fps) == (300_000, 5)
+        ears.times_us.clear()
+        await ears.until(pictures=ears.pictures + 5)
+    late_us = ears.times_us[2:]  # the first two may have been on their way
+    assert min(after - before for before, after in itertools.pairwise(late_us)) >= 190_000
 
 
 async def test_a_still_is_kept_and_sent(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ('[microphone]\nkind = "file"', 'microphone.file: is empty, and microphone.kind is "file"; name a video'),
         ('[relay]\nurl = "ftp://x"', "relay.url: must start with https://"),
         ("[camera]\nfsp = 30", "camera.fsp: unknown key; did you mean fps?"),
+        ("[camera]\nbitrate_min_kbps = 2000", "camera.bitrate_min_kbps: must not be more than camera.bitrate_kbps"),
         ("[camera]\nfps = 0", "camera.fps: expected int >= 1"),
         ("[camera]\nwidth = 1281", "camera.width: expected int that's a multiple of 2"),
         ('[panel]\nport = "8090"', "panel.port: expected int, got str"),

@@ -102,7 +102,8 @@ async def test_status_has_the_documented_shape(bench: Bench) -> None:
             },
             "link": {
                 "control": "up", "publisher": "up", "relay": "http://r", "class_path": "/c/x", "viewers": 2,
-                "viewers_receiving": None, "rtt_ms": 1.2, "loss": None, "bitrate_kbps": None, "reconnects": 0,
+                "viewers_receiving": None, "rtt_ms": 1.2, "loss": None, "bitrate_kbps": None,
+                "target_kbps": None, "fps": None, "reconnects": 0,
             },
         }  # fmt: skip
 

@@ -13,9 +13,11 @@ import numpy as np
 from appliance.capture.base import AccessUnit, OpusFrame
 from appliance.capture.clock import LessonClock
 from appliance.stream.publisher import Publisher
+from appliance.stream.uplink import Limits
 
 FPS = 30
 KEY_BYTES, PICTURE_BYTES = 40_000, 4_000
+LIMITS = Limits(min_bps=150_000, max_bps=1_700_000, fps=FPS, pixels=1280 * 720, voice_bps=24_000)
 
 
 def unit(capture_us: int, *, key_frame: bool = False, size: int = PICTURE_BYTES) -> AccessUnit:

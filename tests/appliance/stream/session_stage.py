@@ -16,6 +16,8 @@ from appliance.capture.clock import LessonClock
 from appliance.stream.queues import PictureQueue, VoiceQueue
 from appliance.stream.route import Route
 from appliance.stream.session import PublishingSession, SessionTimes
+from appliance.stream.uplink import Target, Uplink
+from tests.appliance.stream.media import LIMITS
 from tests.appliance.stream.whip_server import Arrived, ServerSession
 
 KEY_FRAME_BYTES = 120_000
@@ -27,6 +29,7 @@ class Stage:
     def __init__(self, clock: LessonClock, times: SessionTimes | None, *, decode: bool) -> None:
         self.clock = clock
         self.pictures, self.voices = PictureQueue(), VoiceQueue()
+        self.targets: list[Target] = []
         self.picture_losses = 0
         self.key_frames_left = 0
         self.server = ServerSession(decode=decode)
@@ -36,6 +39,8 @@ class Stage:
             clock=clock,
             on_picture_lost=self._picture_lost,
             on_key_frame_left=self._key_frame_left,
+            uplink=Uplink(LIMITS),
+            on_target=self.targets.append,
             route=Route(sources=("127.0.0.1",), destinations=("127.0.0.1",)),
             times=times,
         )

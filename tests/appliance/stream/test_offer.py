@@ -12,6 +12,8 @@ from appliance.stream.offer import canonical_names
 from appliance.stream.queues import PictureQueue, VoiceQueue
 from appliance.stream.route import Route
 from appliance.stream.session import PublishingSession
+from appliance.stream.uplink import Uplink
+from tests.appliance.stream.media import LIMITS
 
 
 @pytest.fixture
@@ -22,6 +24,8 @@ async def offer() -> str:
         clock=LessonClock.start(),
         on_picture_lost=lambda: None,
         on_key_frame_left=lambda in_flight_s: None,
+        uplink=Uplink(LIMITS),
+        on_target=lambda target: None,
         route=Route(sources=("127.0.0.1",), destinations=("127.0.0.1",)),
     )
     try:

@@ -99,3 +99,34 @@ async def test_picture_waits_here_while_the_socket_is_full() -> None:
         wire.full = False
         await pacer.drained()
     assert len(wire.sent) == 3
+
+
+async def test_on_a_narrow_link_a_picture_takes_the_time_that_the_link_needs() -> None:
+    wire = _Wire()
+    async with _pacing(wire) as pacer:
+        pacer.rate_bps = 32 * KEY_FRAME_PACKETS / 0.2  # packets of four octets: the whole picture in 0.2 s
+        made = _put(pacer, KEY_FRAME_PACKETS)
+        begun_s = asyncio.get_running_loop().time()
+        await pacer.drained()
+        assert asyncio.get_running_loop().time() - begun_s >= 0.2, "the next one waits until the link has room"
+    assert [packet for _, packet in wire.sent] == made
+    halfway = sum(at_s < begun_s + 0.1 for at_s, _ in wire.sent)
+    assert halfway <= 0.7 * KEY_FRAME_PACKETS, "evenly, and not first of all"
+
+
+async def test_two_packets_on_a_narrow_link_leave_apart() -> None:
+    wire = _Wire()
+    async with _pacing(wire) as pacer:
+        pacer.rate_bps = 2 * 32 / 0.2
+        _put(pacer, 2)
+        await pacer.drained()
+    assert wire.lasted_s >= 0.05
+
+
+async def test_however_narrow_the_link_a_picture_is_not_held_longer_than_the_queue_before_it_allows() -> None:
+    wire = _Wire()
+    async with _pacing(wire) as pacer:
+        pacer.rate_bps = 1.0
+        _put(pacer, KEY_FRAME_PACKETS)
+        await pacer.drained()
+    assert len(wire.sent) == KEY_FRAME_PACKETS

@@ -17,7 +17,8 @@ from appliance.stream.bearer import StaticBearer
 from appliance.stream.publisher import LinkState, Publisher
 from appliance.stream.session import SessionTimes
 from appliance.stream.timestamps import picture_ticks
-from tests.appliance.stream.media import Lesson, unit, voice
+from appliance.stream.uplink import Target
+from tests.appliance.stream.media import LIMITS, Lesson, unit, voice
 from tests.appliance.stream.whip_server import ServerSession, WhipServer, whip_server
 
 LESSON_ID = "01" * 16
@@ -48,6 +49,7 @@ class Air:
     def __init__(self, server: WhipServer, **settings: Any) -> None:
         self.lesson = Lesson()
         self.states = States()
+        self.targets: list[Target] = []
         quick: dict[str, Any] = {
             "times": QUICK,
             "redial_s": (0.05, 0.2),
@@ -59,6 +61,8 @@ class Air:
             server.url,
             chosen.pop("bearer"),
             on_key_frame_wanted=self.lesson.want_key_frame,
+            limits=LIMITS,
+            on_target=self.targets.append,
             on_state=self.states,
             **chosen,
         )
@@ -87,6 +91,15 @@ async def test_a_lesson_goes_live_with_a_key_frame_and_is_deleted_at_its_end() -
         assert server.deleted == ["1"]
         assert air.states.seen == ["connecting", "up", "down"]
         assert [asked.headers["Authorization"] for asked in server.asked] == ["Bearer stream-key"] * 2
+
+
+async def test_a_lesson_begins_with_the_settings_rate_which_is_told_once() -> None:
+    async with whip_server() as server, on_air(server) as air, air.lesson.feeding(air.publisher):
+        session = await server.session(1)
+        await session.until(lambda: len(session.rtcp) >= 3)
+        assert air.targets[0] == Target(bitrate_bps=LIMITS.max_bps, fps=LIMITS.fps, pace_bps=None)
+        assert all(before != after for before, after in itertools.pairwise(air.targets)), "only what changed"
+        assert air.publisher.figures().target.fps <= LIMITS.fps
 
 
 async def test_without_a_session_units_are_dropped_and_nobody_waits() -> None:

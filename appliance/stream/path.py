@@ -1,0 +1,137 @@
+"""What samples of a session tell of the path to the relay: its queue, how that grows, what was sent, what was lost.
+
+Pure: no clock, no I/O. A link that is too narrow delays before it loses, so the queue that stands in the network is the
+early sign; it is the round trip beyond the shortest one. Used by ``uplink.py``, which draws the conclusions.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: What is sent is averaged over this: a few pictures at the lowest frame rate, five probes.
+SENT_OVER_S = 0.9
+#: The shortest round trip of this long is the path itself; a new path (Wi-Fi to LTE) is believed after as long.
+BASE_S = 30.0
+_BASE_PARTS = 3
+#: So many measurements in a row show a queue that stands: a key frame's burst, or a stalled machine, is gone before.
+STANDING = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A round trip that was measured: when it began, and how long it took."""
+
+    sent_s: float
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The link at ``now_s``, several times a second. ``wire_octets``, ``packets`` and ``nacked`` count from the start.
+
+    ``answered``: probes that came back since the sample before. ``waiting_s``: for how long the oldest one is out that
+    no newer one has overtaken. ``lost``: a new receiver report's fraction, else ``None``. ``blocked``: the socket
+    takes nothing.
+    """
+
+    now_s: float
+    wire_octets: int
+    packets: int
+    nacked: int
+    answered: Sequence[Probe] = ()
+    waiting_s: float = 0.0
+    lost: float | None = None
+    blocked: bool = False
+
+
+class Path:
+    """The path of one session, as its samples show it."""
+
+    def __init__(self) -> None:
+        self._samples: deque[Sample] = deque()
+        self._probes: deque[Probe] = deque(maxlen=3)
+        self._delays: deque[float] = deque(maxlen=STANDING)
+        self._bases: deque[tuple[float, float]] = deque(maxlen=_BASE_PARTS + 1)  # from when, shortest since
+        #: The fraction lost, by receiver reports, over the last two or three of them.
+        self.loss = 0.0
+
+    def learn(self, sample: Sample) -> None:
+        """Take a sample, at rising ``now_s``."""
+        self._samples.append(sample)
+        while len(self._samples) > 2 and sample.now_s - self._samples[1].now_s >= SENT_OVER_S:
+            self._samples.popleft()
+        for probe in sample.answered:
+            self._probes.append(probe)
+            self._learn_base(probe.sent_s + probe.took_s, probe.took_s)
+        newest_s = sample.answered[-1].took_s if sample.answered else 0.0
+        if (seen_s := max(newest_s, sample.waiting_s)) > 0:
+            self._delays.append(seen_s)
+        if sample.lost is not None:
+            self.loss += (sample.lost - self.loss) / 2
+
+    def _learn_base(self, now_s: float, took_s: float) -> None:
+        if self._bases and now_s - self._bases[-1][0] < BASE_S / _BASE_PARTS:
+            since_s, shortest_s = self._bases[-1]
+            self._bases[-1] = since_s, min(shortest_s, took_s)
+        else:
+            self._bases.append((now_s, took_s))
+
+    def settle_for_this_delay(self) -> None:
+        """The delay is the path's own: from now on it is the shortest round trip there is."""
+        if self._delays and self._bases:
+            now_s = self._samples[-1].now_s
+            self._bases.clear()
+            self._bases.append((now_s, min(self._delays)))
+
+    def forget_losses(self) -> None:
+        """They were a full queue's, and that is gone."""
+        self.loss = 0.0
+
+    @property
+    def queue_s(self) -> float:
+        """How long a packet waits in a queue that stands in the network."""
+        return self._beyond_shortest_s(min(self._delays)) if len(self._delays) == STANDING else 0.0
+
+    @property
+    def newest_queue_s(self) -> float:
+        """By the newest measurement alone."""
+        return self._beyond_shortest_s(self._delays[-1]) if self._delays else 0.0
+
+    def _beyond_shortest_s(self, delay_s: float) -> float:
+        return max(0.0, delay_s - min((shortest_s for _, shortest_s in self._bases), default=delay_s))
+
+    @property
+    def growth(self) -> float:
+        """By how many seconds the queue grew each second, over the newest probes; 0 where it shrank."""
+        if len(self._probes) < 2:
+            return 0.0
+        first, last = self._probes[0], self._probes[-1]
+        passed_s = last.sent_s - first.sent_s
+        return max(0.0, (last.took_s - first.took_s) / passed_s) if passed_s > 0 else 0.0
+
+    @property
+    def seen_until_s(self) -> float:
+        """When the newest probe that came back had left: later than this nothing is known of the queue."""
+        return self._probes[-1].sent_s if self._probes else 0.0
+
+    @property
+    def sent_bps(self) -> float:
+        """What left lately, on the wire; 0 while there is only one sample."""
+        first, last = self._samples[0], self._samples[-1]
+        if last.now_s <= first.now_s:
+            return 0.0
+        return max(0.0, 8 * (last.wire_octets - first.wire_octets) / (last.now_s - first.now_s))
+
+    @property
+    def nacked(self) -> float:
+        """Which part of what left lately was asked for again."""
+        first, last = self._samples[0], self._samples[-1]
+        return min(1.0, max(0, last.nacked - first.nacked) / max(1, last.packets - first.packets))
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the socket took nothing at the newest samples: the queue stands in this machine."""
+        newest = list(self._samples)[-2:]
+        return len(newest) == 2 and all(sample.blocked for sample in newest)

@@ -1,0 +1,53 @@
+"""Round trips that are being measured: what came back, and for how long the path has been owing an answer.
+
+Pure bookkeeping; ``session.py`` sends the probes. An answer that is late says as much as one that came: it is how a
+queue is noticed while it still grows. A probe that was lost is known by a newer one's answer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from appliance.stream.path import Probe
+
+MOST_OUT = 25  # five seconds' worth: longer ago, the session was another
+
+
+class Probing:
+    """The probes of one session. Times in seconds on one clock."""
+
+    def __init__(self) -> None:
+        self._out: deque[float] = deque(maxlen=MOST_OUT)
+        self._answered: list[Probe] = []
+        self._newest_s = 0.0
+
+    def sent(self, now_s: float) -> None:
+        """A probe leaves."""
+        self._out.append(now_s)
+
+    def answered(self, now_s: float, took_s: float) -> None:
+        """A probe that left ``took_s`` ago came back."""
+        sent_s = now_s - took_s
+        while self._out and self._out[0] <= sent_s + 1e-3:  # both clocks are read a moment apart
+            self._out.popleft()
+        if not self._answered or self._answered[-1].sent_s < sent_s:  # one that was overtaken is old news
+            self._answered.append(Probe(sent_s=sent_s, took_s=took_s))
+            self._newest_s = took_s
+
+    def forget(self) -> None:
+        """This machine was busy: what was measured meanwhile is not the network's."""
+        self._out.clear()
+        self._answered.clear()
+
+    def take(self) -> tuple[Probe, ...]:
+        """What came back since this was last asked, in the order in which it had left."""
+        taken, self._answered = tuple(self._answered), []
+        return taken
+
+    def waiting_s(self, now_s: float) -> float:
+        """For how long the oldest probe is out that no newer one has overtaken; 0 where none is."""
+        return now_s - self._out[0] if self._out else 0.0
+
+    def round_trip_s(self, now_s: float) -> float:
+        """How long a round trip takes now: as the newest one did, or as long as one has been owed; 0 if unknown."""
+        return max(self._newest_s, self.waiting_s(now_s))
