@@ -12,10 +12,11 @@ from bench.cost import processes, viewers
 from bench.figures import Figure, table
 from bench.live import glass_to_glass, open_to_picture, press_to_picture
 from bench.skew import picture_voice_skew
+from bench.uplink import uplink
 from tests.browser.chromium import chromium
 from tests.running import FoundedSchool, running_school
 
-BENCHES = ("press", "open", "glass", "skew", "cpu", "viewers")
+BENCHES = ("press", "open", "glass", "skew", "cpu", "viewers", "uplink")
 
 
 def main() -> None:
@@ -36,22 +37,33 @@ async def _run(wanted: list[str], runs: int, seconds: float) -> None:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="parta-bench-") as folder:
         founded = FoundedSchool.found(Path(folder))
-        async with running_school(Path(folder) / "run", founded) as school, chromium() as browser:
-            if "press" in wanted:
-                figures.append(await press_to_picture(school, browser, runs))
-            await school.kit.press("start")
-            await school.kit.until_state("live")
-            if "open" in wanted:
-                figures.append(await open_to_picture(school, browser, runs))
-            if "glass" in wanted:
-                figures.append(await glass_to_glass(school, browser, seconds))
-            if "skew" in wanted:
-                figures += await picture_voice_skew(school, browser, seconds)
-            if "cpu" in wanted:
-                figures += await processes(school, seconds)
-            if "viewers" in wanted:
-                figures += await viewers(school, seconds)
+        if set(wanted) - {"uplink"}:
+            figures += await _at_school(Path(folder) / "run", founded, wanted, runs, seconds)
+        if "uplink" in wanted:
+            figures += await uplink(Path(folder) / "uplink", founded)
     print(table(figures))
+
+
+async def _at_school(
+    folder: Path, founded: FoundedSchool, wanted: list[str], runs: int, seconds: float
+) -> list[Figure]:
+    figures: list[Figure] = []
+    async with running_school(folder, founded) as school, chromium() as browser:
+        if "press" in wanted:
+            figures.append(await press_to_picture(school, browser, runs))
+        await school.kit.press("start")
+        await school.kit.until_state("live")
+        if "open" in wanted:
+            figures.append(await open_to_picture(school, browser, runs))
+        if "glass" in wanted:
+            figures.append(await glass_to_glass(school, browser, seconds))
+        if "skew" in wanted:
+            figures += await picture_voice_skew(school, browser, seconds)
+        if "cpu" in wanted:
+            figures += await processes(school, seconds)
+        if "viewers" in wanted:
+            figures += await viewers(school, seconds)
+    return figures
 
 
 if __name__ == "__main__":

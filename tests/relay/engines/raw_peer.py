@@ -235,6 +235,13 @@ def credentials_of(sdp: str) -> Credentials:
     return Credentials(ufrag[1], password[1])
 
 
+def fingerprint_of(sdp: str) -> dtls.Fingerprint:
+    """The certificate that an answer promises."""
+    found = re.search(r"a=fingerprint:(\S+) (\S+)", sdp)
+    assert found is not None
+    return dtls.Fingerprint(found[1].lower(), found[2].upper())
+
+
 _ENDPOINTS: dict[tuple[dtls.Profile, ...], dtls.Endpoint] = {}
 
 
