@@ -11,6 +11,7 @@ from collections import deque
 from appliance.stream.path import Probe
 
 MOST_OUT = 25  # five seconds' worth: longer ago, the session was another
+LONG_PATH_S = 0.1  # on a longer one, a single lost probe is owed for so many looks that it would pass for a queue
 
 
 class Probing:
@@ -20,6 +21,7 @@ class Probing:
         self._out: deque[float] = deque(maxlen=MOST_OUT)
         self._answered: list[Probe] = []
         self._newest_s = 0.0
+        self._shortest_s = float("inf")
 
     def sent(self, now_s: float) -> None:
         """A probe leaves."""
@@ -33,6 +35,7 @@ class Probing:
         if not self._answered or self._answered[-1].sent_s < sent_s:  # one that was overtaken is old news
             self._answered.append(Probe(sent_s=sent_s, took_s=took_s))
             self._newest_s = took_s
+            self._shortest_s = min(self._shortest_s, took_s)
 
     def forget(self) -> None:
         """This machine was busy: what was measured meanwhile is not the network's."""
@@ -45,8 +48,14 @@ class Probing:
         return taken
 
     def waiting_s(self, now_s: float) -> float:
-        """For how long the oldest probe is out that no newer one has overtaken; 0 where none is."""
-        return now_s - self._out[0] if self._out else 0.0
+        """For how long the oldest probe is out that no newer one has overtaken; 0 where none is. On a long path it
+        counts only once the next one is overdue too: alone, it may be lost."""
+        if not self._out or (self._shortest_s > LONG_PATH_S and not self._second_is_overdue(now_s)):
+            return 0.0
+        return now_s - self._out[0]
+
+    def _second_is_overdue(self, now_s: float) -> bool:
+        return len(self._out) > 1 and now_s - self._out[1] > self._newest_s
 
     def round_trip_s(self, now_s: float) -> float:
         """How long a round trip takes now: as the newest one did, or as long as one has been owed; 0 if unknown."""

@@ -20,6 +20,8 @@ def test_an_answer_is_told_once() -> None:
 
 def test_an_answer_that_is_owed_says_how_long_the_round_trip_is_at_least() -> None:
     probing = Probing()
+    probing.sent(0.8)
+    probing.answered(0.85, 0.05)
     for at_s in (1.0, 1.2, 1.4):
         probing.sent(at_s)
     assert probing.waiting_s(1.5) == pytest.approx(0.5)
@@ -53,3 +55,13 @@ def test_what_a_busy_machine_measured_is_forgotten() -> None:
     probing.forget()
     assert probing.take() == ()
     assert probing.waiting_s(2.0) == 0.0
+
+
+def test_on_a_long_path_one_probe_that_is_owed_may_be_lost_but_two_are_a_queue() -> None:
+    probing = Probing()
+    probing.sent(1.0)
+    probing.answered(1.3, 0.3)
+    probing.sent(1.2)
+    probing.sent(1.4)
+    assert probing.waiting_s(1.65) == 0.0, "the second is not overdue yet"
+    assert probing.waiting_s(1.75) == pytest.approx(0.55)
