@@ -21,7 +21,7 @@ class Probing:
         self._out: deque[float] = deque(maxlen=MOST_OUT)
         self._answered: list[Probe] = []
         self._newest_s = 0.0
-        self._shortest_s = float("inf")
+        self._shortest_s: float | None = None
 
     def sent(self, now_s: float) -> None:
         """A probe leaves."""
@@ -35,7 +35,7 @@ class Probing:
         if not self._answered or self._answered[-1].sent_s < sent_s:  # one that was overtaken is old news
             self._answered.append(Probe(sent_s=sent_s, took_s=took_s))
             self._newest_s = took_s
-            self._shortest_s = min(self._shortest_s, took_s)
+            self._shortest_s = took_s if self._shortest_s is None else min(self._shortest_s, took_s)
 
     def forget(self) -> None:
         """This machine was busy: what was measured meanwhile is not the network's."""
@@ -50,7 +50,8 @@ class Probing:
     def waiting_s(self, now_s: float) -> float:
         """For how long the oldest probe is out that no newer one has overtaken; 0 where none is. On a long path it
         counts only once the next one is overdue too: alone, it may be lost."""
-        if not self._out or (self._shortest_s > LONG_PATH_S and not self._second_is_overdue(now_s)):
+        is_long = self._shortest_s is not None and self._shortest_s > LONG_PATH_S
+        if not self._out or (is_long and not self._second_is_overdue(now_s)):
             return 0.0
         return now_s - self._out[0]
 

@@ -70,6 +70,8 @@ class StuckCamera:
 
     def set_bitrate(self, bits_per_s: int) -> None: ...
 
+    def set_frame_rate(self, fps: int) -> None: ...
+
     async def still(self) -> bytes:
         raise CameraUnavailable("there is no picture")
 
