@@ -68,6 +68,10 @@ class CaptureThread(Generic[T]):
 
     # The loop's side.
 
+    def pending(self) -> bool:
+        """Whether the next item is there already."""
+        return bool(self._items)
+
     def __aiter__(self) -> CaptureThread[T]:
         return self
 
