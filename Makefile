@@ -12,12 +12,13 @@ RUNNING := .venv/.ready-to-run
 TESTING := .venv/.ready-to-test
 BROWSER := .venv/.browser-is-here
 NODE := node_modules/.ready
+AUDIO := .venv/.audio-is-here
 
 # Options on the command line: CAMERA=lesson.mp4 for run, ARGS="-k whip" for test.
 CAMERA ?=
 ARGS ?=
 
-.PHONY: help run test check bench screenshots wiring lock test-install clean
+.PHONY: help run test test-audio check bench screenshots wiring lock test-install clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -28,6 +29,9 @@ run: $(RUNNING) ## start a relay and a simulated kit here; CAMERA=lesson.mp4 pla
 test: $(TESTING) $(BROWSER) $(NODE) ## run all tests; ARGS="-k whip" chooses
 	$(PY) -m pytest $(ARGS)
 	$(if $(ARGS),,npm run --silent test)
+
+test-audio: $(TESTING) $(AUDIO) ## run the microphone on real PortAudio, ALSA and PulseAudio; no sound card is needed
+	$(PY) -m pytest tests/appliance/capture/test_microphone.py tests/conformance/test_microphone.py $(ARGS)
 
 check: $(TESTING) $(NODE) ## lint, format, types (Python and the pages) and import rules
 	$(PY) -m ruff check .
@@ -64,6 +68,10 @@ $(TESTING): requirements/testing.txt requirements/uv.txt pyproject.toml scripts/
 
 $(BROWSER): scripts/set_up.sh | $(TESTING)
 	@scripts/set_up.sh browser
+	@touch $@
+
+$(AUDIO): requirements/sound.txt scripts/set_up.sh | $(TESTING)
+	@scripts/set_up.sh audio
 	@touch $@
 
 $(NODE): package-lock.json package.json scripts/set_up.sh

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from appliance.capture.clock import LessonClock
+from appliance.capture.sound_meter import SoundFigures
 from appliance.errors import KitError
 from appliance.hw.base import LinkFace
 from appliance.kept_lesson import KeptLesson
@@ -72,6 +73,10 @@ class Crew(Protocol):
 
     async def store_still(self, lesson: RunningLesson, capture_us: int, jpeg: bytes) -> None:
         """Keep a board still, and bring it to the relay. Raises ``OSError`` where it cannot be kept."""
+        ...
+
+    def hearing(self) -> SoundFigures | None:
+        """The level of the voice and what is wrong with it; None while no microphone gives sound."""
         ...
 
     def link(self) -> LinkFace:

@@ -54,6 +54,7 @@ class Director:
         self._hands = Hands()
         self._delivery: Delivery | None = None
         self._troubles: dict[SourceName, KitError] = {}
+        self._sound_warning: str | None = None
         self._voiceless = False  # by its settings: then the picture alone makes the lamp red
         self._health = Health()
         self._timers: dict[Literal["hold", "overdue", "stale"], asyncio.TimerHandle] = {}
@@ -157,11 +158,16 @@ class Director:
         link = with_pupils(self._crew.link(), self._delivery)
         now_s = self._loop.time()
         face = face_of(self._lesson, self._running, hands=self._hands, now_s=now_s, troubles=self._troubles, link=link)
-        self._panel.show(replace(face, voiceless=self._voiceless, health=self._health))
+        sound = self._crew.hearing()
+        self._panel.show(replace(face, voiceless=self._voiceless, health=self._health, sound=sound))
+        warning = None if sound is None else sound.warning
+        if warning != self._sound_warning:
+            self._sound_warning = warning
+            self._crew.report(self.status())
 
     def status(self) -> KitStatus:
         """What the relay is told."""
-        return status_of(self._lesson, self._running, self._health)
+        return status_of(self._lesson, self._running, self._health, self._sound_warning)
 
     # ---- what is done about it ----
 

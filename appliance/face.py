@@ -52,7 +52,9 @@ def with_pupils(link: LinkFace, delivery: Delivery | None) -> LinkFace:
     return replace(link, viewers=delivery.viewers, viewers_receiving=delivery.viewers_receiving)
 
 
-def status_of(lesson: Lesson, running: RunningLesson | None, health: Health) -> KitStatus:
+def status_of(
+    lesson: Lesson, running: RunningLesson | None, health: Health, sound_warning: str | None = None
+) -> KitStatus:
     """What the relay is told."""
     ref = None
     if running is not None:
@@ -63,6 +65,7 @@ def status_of(lesson: Lesson, running: RunningLesson | None, health: Health) -> 
         lesson=ref,
         camera_ok=lesson.camera != "lost",
         microphone_ok=lesson.microphone != "lost",
+        sound_warning=sound_warning or UNSET,
         health=_told(health) if health != Health() else UNSET,
     )
 

@@ -15,6 +15,7 @@ from appliance.board_stills import BoardStills
 from appliance.capture.base import AccessUnit, Camera, Microphone, OpusFrame
 from appliance.capture.clock import LessonClock
 from appliance.capture.fanout import Capture
+from appliance.capture.sound_meter import SoundFigures
 from appliance.crew import CaptureWatch, RunningLesson, SourceName
 from appliance.errors import CameraUnavailable, KitError, MicrophoneUnavailable
 from appliance.hw.base import LinkFace
@@ -113,6 +114,10 @@ class KitCrew:
         """Keep a board still on the kit, and bring it to the relay."""
         self._link.still(lesson.lesson_id, capture_us, jpeg)
         await self._stills.keep(lesson.lesson_id, capture_us, jpeg)
+
+    def hearing(self) -> SoundFigures | None:
+        """The voice now; the silence that stands for a microphone is none."""
+        return None if self._lacks_microphone else self._capture.hearing()
 
     def _aim(self, bits_per_s: int, fps: int) -> None:
         self._capture.set_bitrate(bits_per_s)

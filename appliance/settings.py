@@ -52,7 +52,12 @@ class CameraSection(_Section, frozen=True, kw_only=True):
 class MicrophoneSection(_Section, frozen=True, kw_only=True):
     """``[microphone]``"""
 
-    kind: Literal["simulated", "file", "none"] = "simulated"
+    kind: Literal["simulated", "alsa", "file", "none"] = "simulated"
+    device: str = ""
+    second_device: str = ""
+    clean: bool = True
+    noise_suppression: Annotated[int, msgspec.Meta(ge=0, le=4)] = 2
+    auto_gain_dbfs: Annotated[int, msgspec.Meta(ge=0, le=31)] = 3
     bitrate_bps: Annotated[int, msgspec.Meta(ge=6_000, le=128_000)] = 24_000
     file: str = ""
     loop: bool = True

@@ -19,4 +19,5 @@ compile --constraint requirements/testing.txt --extra kit --extra relay --extra 
     -o requirements/running.txt
 compile --constraint requirements/testing.txt --extra kit pyproject.toml -o requirements/kit.txt
 compile --constraint requirements/testing.txt --extra relay pyproject.toml -o requirements/relay.txt
+compile --constraint requirements/testing.txt --extra sound pyproject.toml -o requirements/sound.txt
 compile "${upgrade[@]}" requirements/uv.in -o requirements/uv.txt

@@ -4,6 +4,7 @@
 #
 #   set_up.sh python running|testing    .venv with the locked packages of requirements/{running,testing}.txt
 #   set_up.sh node                      node_modules, as package-lock.json says
+#   set_up.sh audio                     PortAudio, PyAudio built against it, and PulseAudio to be a sound card
 #   set_up.sh browser                   Chromium and a font with Cyrillic letters, from Debian's packages
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -52,13 +53,17 @@ make_venv() {
     "$python" -m venv --clear "$VENV"
 }
 
-# uv, itself locked, because it installs in seconds what takes pip a minute. It does not read pip's configuration,
-# so a school's mirror is passed on.
-install_python_packages() {
+# uv does not read pip's configuration: a school's mirror is passed on.
+pass_on_index() {
     local index
-    "$VENV/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
     index=${PIP_INDEX_URL:-$("$VENV/bin/pip" config get global.index-url 2>/dev/null || true)}
     if [ -n "$index" ] && [ -z "${UV_DEFAULT_INDEX:-}" ]; then export UV_DEFAULT_INDEX=$index; fi
+}
+
+# uv, itself locked, because it installs in seconds what takes pip a minute.
+install_python_packages() {
+    "$VENV/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+    pass_on_index
     say "installing the locked packages of requirements/$1.txt"
     "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --require-hashes --only-binary :all: \
         -r "requirements/$1.txt"
@@ -79,9 +84,18 @@ browser() {
     [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
 }
 
+# PyAudio has no wheels for Linux: it is built here, from a source whose hash is locked.
+audio() {
+    apt_install gcc libc6-dev python3-dev portaudio19-dev libportaudio2 libasound2-plugins pulseaudio
+    pass_on_index
+    say "building PyAudio"
+    "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --require-hashes -r requirements/sound.txt
+}
+
 case "${1:-}" in
     python) make_venv && install_python_packages "${2:?running or testing}" ;;
     node) node_packages ;;
     browser) browser ;;
-    *) fail "say python, node or browser" ;;
+    audio) audio ;;
+    *) fail "say python, node, browser or audio" ;;
 esac

@@ -41,6 +41,7 @@ FORBIDDEN: tuple[tuple[str, tuple[str, ...]], ...] = (
 ADAPTERS: Mapping[str, str] = {
     "appliance.capture.simulated": "appliance.kit",
     "appliance.capture.file": "appliance.kit",
+    "appliance.capture.microphone": "appliance.kit",
     "appliance.hw.simulated": "appliance.kit",
     "appliance.hw.gpio": "appliance.kit",
     "appliance.stream": "appliance.kit",

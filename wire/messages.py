@@ -80,6 +80,9 @@ class KitStatus(_Message, frozen=True, kw_only=True, tag="kit_status"):
     camera_ok: bool = True
     microphone_ok: bool = True
     health: KitHealth | msgspec.UnsetType = msgspec.UNSET
+    #: What is plainly wrong with the microphone's sound: ``silent`` or ``clipping`` (a newer kit may know more);
+    #: left out while nothing is. A microphone that gives no sound at all is ``microphone_ok``'s.
+    sound_warning: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Welcome(_Message, frozen=True, kw_only=True, tag="welcome"):

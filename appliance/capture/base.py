@@ -102,7 +102,7 @@ class GroundTruth(Protocol):
 
 
 class MicrophoneStream(Protocol):
-    """An open microphone."""
+    """An open microphone. One that outlives its device is ``fanout.SelfHealing``, too."""
 
     def __aiter__(self) -> AsyncIterator[PcmBlock]:
         """Blocks back to back, as they are captured."""

@@ -1,6 +1,6 @@
 """Keeps one sound card open, in a thread of its own: opens the best, notices that it is gone, opens the next best.
 
-What happens goes through a bounded ``CaptureThread`` to the event loop: ``Opened``, ``Chunk`` after ``Chunk``, ``Lost``.
+What happens goes through a bounded ``CaptureThread`` to the loop: ``Opened``, ``Chunk`` after ``Chunk``, ``Lost``.
 Used by ``microphone.py``. Not here: PortAudio (``sound_card.py``), what is heard meanwhile (``voice_line.py``).
 """
 
@@ -83,7 +83,7 @@ class CardKeeper:
         self._wanted = tuple(wanted)
         self._listing = listing
         self._again_s = again_s
-        self._doubted = ""  # the card that went silent last: it is tried last, so that a dead one cannot hog the place
+        self._doubted = ""  # the card that opened and gave nothing: it is tried last, or it would hog the place
 
     def __call__(self, thread: CaptureThread[News]) -> None:
         """Run until the thread is told to stop."""
@@ -104,7 +104,12 @@ class CardKeeper:
             thread.put(Opened(card.name, card.rate_hz))
             is_best = is_first_choice(info, self._wanted)
             log.info("microphone: %s, %d Hz", card.name, card.rate_hz)
-            self._watch(thread, card, lambda: not is_best and self._listing() != listed)
+            if self._watch(thread, card, lambda: not is_best and self._listing() != listed):
+                self._doubted = ""
+                return
+        self._doubted = "" if card.chunks else card.name
+        if not thread.stopping():  # and the next one is opened at once
+            thread.put(Lost(MicrophoneUnavailable(f"{card.name} gives no sound any more; is it still plugged in?")))
 
     @contextmanager
     def _open_best(self, session: Session, hear: Hear) -> Iterator[tuple[CardInfo, OpenCard]]:
@@ -127,15 +132,14 @@ class CardKeeper:
                 opening.__exit__(None, None, None)
             return
 
-    def _watch(self, thread: CaptureThread[News], card: OpenCard, better: Callable[[], bool]) -> None:
-        """Return when the thread is to stop or a better card may be there. Raises when this one gives no more."""
+    def _watch(self, thread: CaptureThread[News], card: OpenCard, better: Callable[[], bool]) -> bool:
+        """True once a better card may be there; False when this one gives no more, or the thread is to stop."""
         chunks, silent_s = card.chunks, 0.0
         while thread.wait(LOOK_S):
             silent_s = silent_s + LOOK_S if card.chunks == chunks else 0.0
             chunks = card.chunks
             if silent_s >= SILENT_S or not card.running():
-                self._doubted = card.name
-                raise MicrophoneUnavailable(f"{card.name} gives no sound any more; is it still plugged in?")
+                return False
             if better():
-                self._doubted = ""
-                return
+                return True
+        return False

@@ -13,11 +13,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import contextmanager
 from enum import Enum
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
-from appliance.capture.base import AccessUnit, Camera, CameraStream, Microphone, OpusFrame
+from appliance.capture.base import AccessUnit, Camera, CameraStream, Microphone, MicrophoneStream, OpusFrame
 from appliance.capture.clock import LessonClock
 from appliance.capture.opus import OpusEncoder
+from appliance.capture.sound_meter import SoundFigures, SoundMeter
 from appliance.errors import CameraUnavailable, KitError, MicrophoneUnavailable
 from appliance.supervise import RETRIED, Backoff
 
@@ -40,6 +41,18 @@ class AccessUnitSink(Protocol):
 
     def voice(self, frame: OpusFrame) -> None:
         """20 ms of encoded sound."""
+        ...
+
+
+@runtime_checkable
+class SelfHealing(Protocol):
+    """A microphone stream that outlives its device: while that is away, it gives silence, and says so here."""
+
+    hears: bool
+    trouble: MicrophoneUnavailable | None
+
+    def figures(self) -> SoundFigures | None:
+        """What the device gives, before any cleaning; None without one."""
         ...
 
 
@@ -112,6 +125,7 @@ class Capture:
         self._is_cut = False
         self._clock: LessonClock | None = None
         self._last_picture_us = self._last_voice_us = _LONG_AGO_US
+        self._hearing: Callable[[], SoundFigures | None] | None = None
 
     async def run(self, clock: LessonClock) -> None:
         """Capture until cancelled, or until both sources have come to a natural end."""
@@ -142,6 +156,10 @@ class Capture:
         self._fps = fps
         if self._stream is not None:
             self._stream.set_frame_rate(fps)
+
+    def hearing(self) -> SoundFigures | None:
+        """The level of the voice, and what is wrong with it; None while no microphone gives sound."""
+        return None if self._hearing is None else self._hearing()
 
     async def still(self) -> bytes:
         """A board still as JPEG. Raises ``CameraUnavailable``."""
@@ -190,16 +208,38 @@ class Capture:
     async def _listen(self, clock: LessonClock, gave: Callable[[], None]) -> None:
         async with self._microphone.open(clock) as stream:
             encoder = OpusEncoder(self._voice_bitrate_bps)
-            blocks = aiter(stream)
-            while (block := await _next(blocks, self._silent_s, self._no_sound)) is not None:
-                frame = encoder.encode(block)
-                if frame.capture_us <= self._last_voice_us:
-                    raise MicrophoneUnavailable(f"the microphone's time went back to {frame.capture_us} µs")
-                self._last_voice_us = frame.capture_us
-                if not self._is_cut:
-                    gave()
-                    for sink in self._sinks:
-                        sink.voice(frame)
+            healing = stream if isinstance(stream, SelfHealing) else None
+            with self._meter(stream) as meter:
+                blocks = aiter(stream)
+                while (block := await _next(blocks, self._silent_s, self._no_sound)) is not None:
+                    meter.add(block.samples)
+                    self._speak(encoder.encode(block), partial(self._note_hearing, healing, gave))
+
+    def _speak(self, frame: OpusFrame, note: Callable[[], None]) -> None:
+        if frame.capture_us <= self._last_voice_us:
+            raise MicrophoneUnavailable(f"the microphone's time went back to {frame.capture_us} µs")
+        self._last_voice_us = frame.capture_us
+        if not self._is_cut:
+            note()
+            for sink in self._sinks:
+                sink.voice(frame)
+
+    def _note_hearing(self, stream: SelfHealing | None, gave: Callable[[], None]) -> None:
+        if stream is None or stream.hears:
+            gave()
+        elif stream.trouble is not None and self.microphone.error is not stream.trouble:
+            log.warning("microphone: %s; silence stands in for it", stream.trouble)
+            self.microphone.became(SourceState.LOST, stream.trouble)
+
+    @contextmanager
+    def _meter(self, stream: MicrophoneStream) -> Iterator[SoundMeter]:
+        """A meter for the stream; one that measures its own device is believed rather."""
+        meter = SoundMeter()
+        self._hearing = stream.figures if isinstance(stream, SelfHealing) else meter.figures
+        try:
+            yield meter
+        finally:
+            self._hearing = None
 
     def _no_pictures(self) -> KitError:
         return CameraUnavailable(f"the camera gave no picture for {self._silent_s:.0f} s; is it still plugged in?")

@@ -1,7 +1,7 @@
 """What makes a room's sound a voice: high-pass, noise suppression, automatic gain. By WebRTC's own processing.
 
-``webrtc-noise-gain`` (Home Assistant's binding) works at 16 kHz. A voice has its consonants above: so the sound is split
-at 7 kHz, WebRTC cleans the lower band, and the upper one follows with the gain that the lower one got, which is what
+``webrtc-noise-gain`` (Home Assistant's binding) works at 16 kHz. A voice has its consonants above: so the sound is
+split at 7.6 kHz, WebRTC cleans the lower band, and the upper one follows with the gain that the lower one got: what
 WebRTC itself does with its upper bands. Both filters have linear phase, so that the two add up again.
 Not here: the device's rate (``voice_line.py``), echo cancelling (a kit has no loudspeaker).
 """
@@ -47,7 +47,8 @@ class NoCare:
 def _low_pass() -> Wave:
     at = np.arange(TAPS) - FILTER_DELAY
     taps = np.sinc(2 * SPLIT_HZ / 48_000 * at) * np.kaiser(TAPS, 5.6)
-    return (taps / taps.sum()).astype(np.float32)
+    low: Wave = (taps / taps.sum()).astype(np.float32)
+    return low
 
 
 class _History:
@@ -86,19 +87,20 @@ class WebRtcCare:
         plain = np.convolve(self._plain.push(_spread(low))[: STEP + TAPS - 1], self._taps, "valid")
         upper = self._whole.push(step)[:STEP] - plain
         voice += upper * self._upper_gain(self._before.push(low)[: len(low)], cleaned)
-        return np.clip(voice, -1.0, 1.0, out=voice)
+        limited: Wave = np.clip(voice, -1.0, 1.0).astype(np.float32)
+        return limited
 
     def _clean(self, low: Wave) -> Wave:
         pcm = np.rint(np.clip(low, -1.0, 1.0) * 32767).astype(np.int16)
         cleaned = np.frombuffer(self._webrtc.Process10ms(pcm.tobytes()).audio, np.int16)
-        return cleaned.astype(np.float32) / 32767
+        return cleaned.astype(np.float32) / np.float32(32767)
 
     def _upper_gain(self, before: Wave, after: Wave) -> Wave:
         level = float(np.sqrt(np.mean(np.square(before))))
         gain = self._gain
         if level > QUIET:
             self._gain = min(8.0, float(np.sqrt(np.mean(np.square(after)))) / level)
-        return np.linspace(gain, self._gain, STEP, dtype=np.float32)  # a glide, for a step would click
+        return np.linspace(gain, self._gain, STEP).astype(np.float32)  # a glide, for a step would click
 
 
 def _spread(low: Wave) -> Wave:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from appliance.capture.clock import LessonClock
+from appliance.capture.sound_meter import SoundFigures
 from appliance.hw.health import Health
 from wire.messages import KitState, Tally
 
@@ -77,6 +78,7 @@ class Face:
     hold_for: Literal["end", "shut_down"] | None = None
     lesson: LessonFace | None = None
     fault: Fault | None = None
+    sound: SoundFigures | None = None
     voiceless: bool = False
     health: Health = field(default_factory=Health)
     link: LinkFace = field(default_factory=LinkFace)

@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from msgspec import UNSET
 
 from appliance import director as director_module
 from appliance.capture.clock import LessonClock
+from appliance.capture.sound_meter import SoundFigures
 from appliance.crew import CaptureWatch, RunningLesson
 from appliance.director import Director
 from appliance.errors import CameraUnavailable, MicrophoneUnavailable
@@ -35,6 +37,7 @@ class Recorder:
     stills: list[tuple[str, bytes]] = field(default_factory=list)
     may_close: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    sound_now: SoundFigures | None = None
 
     def _note(self, what: str) -> None:
         self.told.append(what)
@@ -77,6 +80,9 @@ class Recorder:
     @property
     def buzzer(self) -> Recorder:
         return self
+
+    def hearing(self) -> SoundFigures | None:
+        return self.sound_now
 
     def link(self) -> LinkFace:
         return LinkFace(relay="http://relay")
@@ -178,6 +184,20 @@ async def test_a_picture_without_its_voice_is_not_live_unless_the_kit_is_meant_t
     assert stage.seen.faces[-1].voiceless
     stage.delivery(on_air=False)
     assert stage.tally() == "not_live"
+
+
+async def test_what_is_wrong_with_the_voice_is_shown_and_reported_once(stage: Stage) -> None:
+    stage.tap("start")
+    await stage.seen.until_told("capture open")
+    stage.seen.sound_now = SoundFigures(-90.0, -90.0, "silent")
+    reported = len(stage.seen.reports)
+    stage.director.show()
+    stage.director.show()
+    assert stage.seen.faces[-1].sound == stage.seen.sound_now
+    assert [status.sound_warning for status in stage.seen.reports[reported:]] == ["silent"]
+    stage.seen.sound_now = SoundFigures(-30.0, -20.0)
+    stage.director.show()
+    assert stage.seen.reports[-1].sound_warning is UNSET
 
 
 async def test_the_word_of_another_lesson_counts_for_nothing(stage: Stage) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,12 @@ import pytest
 from appliance.capture.base import BLOCK_SAMPLES, Microphone
 from appliance.capture.clock import LessonClock
 from appliance.capture.file import FileMicrophone
+from appliance.capture.microphone import AlsaMicrophone
 from appliance.capture.silence import NoMicrophone
 from appliance.capture.simulated.microphone import SimulatedMicrophone
 from tests.appliance.capture.media import Recipe, make_video
 from tests.appliance.capture.reading import take, take_until
+from tests.appliance.capture.sound_system import needs_sound, sound_system
 
 BLOCK_US = 20_000
 NEAR_US = 700_000  # how far behind the clock a block may arrive on a loaded machine
@@ -29,9 +31,14 @@ MICROPHONES: dict[str, Callable[[Path], Microphone]] = {
 }
 
 
-@pytest.fixture(params=MICROPHONES)
-def microphone(request: pytest.FixtureRequest, tmp_path: Path) -> Microphone:
-    return MICROPHONES[request.param](tmp_path)
+@pytest.fixture(params=[*MICROPHONES, pytest.param("sound card", marks=needs_sound)])
+def microphone(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Microphone]:
+    if request.param == "sound card":
+        with sound_system(tmp_path, monkeypatch) as system:
+            system.plug("usb_pult")
+            yield AlsaMicrophone(listing=system.listing)
+    else:
+        yield MICROPHONES[request.param](tmp_path)
 
 
 async def test_blocks_are_20_ms_of_mono(microphone: Microphone) -> None:

@@ -26,6 +26,7 @@ def status(face: Face) -> dict[str, Any]:
         "fault": None if face.fault is None else asdict(face.fault),
         "voiceless": face.voiceless,
         "health": asdict(face.health) | {"warnings": face.health.warnings},
+        "sound": None if face.sound is None else asdict(face.sound),
         "link": asdict(face.link),
     }
 

@@ -1,4 +1,4 @@
-"""A sound card whose clock really runs off, at any speed: it calls the same callback as PortAudio, on a clock of its own.
+"""A sound card whose clock really runs off, at any speed: it calls PortAudio's callback, on a clock of its own.
 
 The world around it is a function of true time, so that a test knows when each sample was *really* taken.
 """

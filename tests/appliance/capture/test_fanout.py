@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
-from appliance.capture.base import AccessUnit, CameraStream, MicrophoneStream, OpusFrame
+from appliance.capture.base import AccessUnit, CameraStream, MicrophoneStream, OpusFrame, PcmBlock
 from appliance.capture.clock import LessonClock
 from appliance.capture.fanout import Capture, SourceState
 from appliance.capture.silence import NoMicrophone
 from appliance.capture.simulated.camera import SimulatedCamera
 from appliance.capture.simulated.microphone import SimulatedMicrophone
+from appliance.capture.sound_meter import SoundFigures
 from appliance.errors import CameraUnavailable, MicrophoneUnavailable
 
 RETRY_S = (0.01, 0.02)
@@ -161,6 +163,60 @@ async def test_a_dead_microphone_leaves_the_picture_alone() -> None:
     await asyncio.wait([task])
     assert camera_told.said == [True]
     assert microphone_told.said == [False]
+
+
+class HealingMicrophone:
+    """Gives silence for a device that comes and goes: each opening of the curtain plays the script, block by block."""
+
+    def __init__(self, *script: str) -> None:
+        self.script = list(script)
+        self.hears = False
+        self.trouble: MicrophoneUnavailable | None = None
+
+    @asynccontextmanager
+    async def open(self, clock: LessonClock) -> AsyncIterator[HealingMicrophone]:
+        async with NoMicrophone().open(clock) as silence:
+            self._silence = aiter(silence)
+            yield self
+
+    def __aiter__(self) -> HealingMicrophone:
+        return self
+
+    async def __anext__(self) -> PcmBlock:
+        act = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        self.hears = act == "hears"
+        if act == "gone" and self.trouble is None:
+            self.trouble = MicrophoneUnavailable("pulled out")
+        elif act != "gone":
+            self.trouble = None
+        return await anext(self._silence)
+
+    def figures(self) -> SoundFigures | None:
+        return SoundFigures(-20.0, -10.0, device="Pult") if self.hears else None
+
+
+async def test_a_microphone_that_is_away_is_lost_though_its_silence_goes_on() -> None:
+    sink, told = Sink(), Told()
+    microphone = HealingMicrophone("opens", "hears", "gone", "gone", "hears")
+    capture = Capture(SimulatedCamera(160, 120), microphone, [sink], on_microphone=told)
+    with running(capture) as task:
+        await sink.has(voices=6)
+        assert capture.hearing() == SoundFigures(-20.0, -10.0, device="Pult")
+    await asyncio.wait([task])
+    assert told.said == [True, False, True]
+    assert len({b.capture_us - a.capture_us for a, b in itertools.pairwise(sink.voices)}) == 1
+    assert capture.hearing() is None
+
+
+async def test_every_microphone_has_a_level() -> None:
+    sink = Sink()
+    capture = Capture(SimulatedCamera(160, 120), SimulatedMicrophone(), [sink])
+    with running(capture) as task:
+        await sink.has(voices=3)
+        figures = capture.hearing()
+    await asyncio.wait([task])
+    assert figures is not None
+    assert -80 < figures.level_dbfs < 0
 
 
 async def test_a_dead_camera_leaves_the_voice_alone() -> None:

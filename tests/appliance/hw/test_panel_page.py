@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from appliance.capture.clock import LessonClock
+from appliance.capture.sound_meter import SoundFigures, SoundWarning
 from appliance.hw.base import Button, Edge, Face, Fault, LessonFace, LinkFace
 from appliance.hw.health import Health, HealthWarning
 from appliance.hw.simulated.server import PAGE, PanelServer, SimulatedPanel
@@ -150,6 +151,17 @@ async def test_a_fault_says_what_to_do(desk: Desk) -> None:
     desk.panel.show(Face(state="fault", tally="fault", lesson=LESSON, fault=Fault("camera", "plug the camera in")))
     await page.wait_for_selector("#trouble:not([hidden])")
     assert await page.text_content("#trouble") == "plug the camera in"
+
+
+@pytest.mark.parametrize(("warning", "says"), [("silent", "dead silent"), ("clipping", "overdriven")])
+async def test_a_bad_microphone_is_told_with_its_level(desk: Desk, warning: SoundWarning, says: str) -> None:
+    page = await desk.page()
+    desk.panel.show(replace(LIVE, sound=SoundFigures(-31.4, -20.0, warning, "USB Audio")))
+    await expect(page.locator("#trouble")).to_contain_text(says)
+    assert await page.text_content("#microphone") == "-31.4 dBFS"
+    desk.panel.show(LIVE)
+    await page.wait_for_selector("#trouble", state="hidden")
+    assert await page.text_content("#microphone") == "—"
 
 
 async def test_the_hold_counts_down_on_the_ring_and_in_words(desk: Desk) -> None:

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from appliance.capture.clock import LessonClock
+from appliance.capture.sound_meter import SoundFigures
 from appliance.errors import PanelUnavailable
 from appliance.hw.base import Button, Edge, Face, Fault, LessonFace, LinkFace
 from appliance.hw.health import Health
@@ -83,6 +84,7 @@ async def test_status_has_the_documented_shape(bench: Bench) -> None:
             lesson=LessonFace("ab" * 16, clock),
             fault=Fault("camera_unavailable", "plug it in"),
             health=Health(temperature_c=51.5, throttled=("under_voltage",), free_mb=9000, clock_synchronised=True),
+            sound=SoundFigures(-30.5, -20.0, "silent", "USB Audio"),
             link=LinkFace(control="up", publisher="up", relay="http://r", class_path="/c/x", viewers=2, rtt_ms=1.2),
         )
     )
@@ -100,6 +102,7 @@ async def test_status_has_the_documented_shape(bench: Bench) -> None:
                 "temperature_c": 51.5, "throttled": ["under_voltage"], "free_mb": 9000, "clock_synchronised": True,
                 "wifi_dbm": None, "warnings": ["under_voltage"],
             },
+            "sound": {"level_dbfs": -30.5, "peak_dbfs": -20.0, "warning": "silent", "device": "USB Audio"},
             "link": {
                 "control": "up", "publisher": "up", "relay": "http://r", "class_path": "/c/x", "viewers": 2,
                 "viewers_receiving": None, "rtt_ms": 1.2, "loss": None, "bitrate_kbps": None,

@@ -28,6 +28,7 @@ import { preferred, say } from "./words.js";
  * @property {{key: string, reason: string} | null} fault
  * @property {boolean} voiceless
  * @property {{warnings: string[]}} health
+ * @property {{level_dbfs: number, peak_dbfs: number, warning: string | null, device: string} | null} sound
  * @property {Link} link
  */
 
@@ -102,7 +103,7 @@ function showWords(state) {
   const holding = status?.hold_for && status.hold > 0 ? `hold_${status.hold_for}` : null;
   put(headline, worded(`head_${holding ?? state}`));
   put(sentence, holding ? worded(`say_${holding}`) : why(state));
-  const reason = holding ? null : status?.fault?.reason;
+  const reason = holding ? null : (status?.fault?.reason ?? soundTrouble());
   trouble.hidden = !reason;
   put(trouble, reason ?? "");
   document.title = `${worded(`head_${state}`)} – ${t("name")}`;
@@ -124,6 +125,12 @@ function showWarnings() {
   while (list.children.length > said.length) list.lastElementChild?.remove();
   while (list.children.length < said.length) list.append(document.createElement("li"));
   said.forEach((text, at) => put(/** @type {HTMLElement} */ (list.children[at]), text));
+}
+
+/** What is plainly wrong with the voice; a newer kit may know more than this page. */
+function soundTrouble() {
+  const warning = status?.sound?.warning;
+  return warning === "silent" || warning === "clipping" ? t(`sound_${warning}`) : null;
 }
 
 function showHold() {
@@ -155,6 +162,7 @@ function showLink() {
     loss: figure(link?.loss == null ? null : link.loss * 100, "%"),
     bitrate: figure(link?.bitrate_kbps, t("kbps")),
     reconnects: figure(link?.reconnects),
+    microphone: figure(status?.sound?.level_dbfs, t("dbfs")),
     lamp: lampWords(),
   };
   for (const [id, text] of Object.entries(figures)) put(one(`#${id}`, HTMLElement), text);
