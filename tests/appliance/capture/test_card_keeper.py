@@ -18,6 +18,7 @@ from appliance.capture.sound_card import CardInfo, Chunk, Hear, OpenCard
 from appliance.capture.sound_choice import candidates, matches, nothing_found
 from appliance.capture.thread import CaptureThread
 from appliance.errors import MicrophoneUnavailable
+from appliance.preflight import check_microphone
 from tests.appliance.capture.reading import take_until
 
 PATIENCE_S = 10.0
@@ -167,6 +168,12 @@ async def test_the_microphone_gives_silence_until_a_card_is_there() -> None:
         bus.plugged.add(PULT)
         await take_until(stream, lambda _: stream.hears)
         assert (stream.trouble, stream.device) == (None, PULT.name)
+
+
+async def test_the_doctor_names_a_card_that_is_not_there() -> None:
+    bus = Bus()
+    found = await check_microphone(AlsaMicrophone(cards=bus, listing=bus.listing))
+    assert (found.outcome, found.told.partition(" (")[0]) == ("failed", "no sound card is a USB microphone")
 
 
 def test_patterns_are_parts_of_names_and_the_first_pattern_comes_first() -> None:
