@@ -17,6 +17,7 @@ import aiohttp
 
 from appliance.board_stills import BoardStills
 from appliance.capture.base import AccessUnit, Camera, Microphone, OpusFrame
+from appliance.capture.microphone import configured_microphone
 from appliance.crew import RunningLesson
 from appliance.director import Director
 from appliance.discovery import coarse, kit_service, page_port
@@ -369,13 +370,7 @@ def _new_microphone(settings: MicrophoneSection) -> Microphone:
         check_file(settings.file, "microphone")
         return FileMicrophone(settings.file, settings.loop)
     if settings.kind == "alsa":
-        from appliance.capture.microphone import AlsaMicrophone, check_installed
-        from appliance.capture.voice_care import new_care
-
-        check_installed()
-        wanted = [settings.device, *([settings.second_device] if settings.second_device else [])]
-        care = {"suppression": settings.noise_suppression, "gain_dbfs": settings.auto_gain_dbfs}
-        return AlsaMicrophone(wanted, partial(new_care, clean=settings.clean, **care))
+        return configured_microphone(settings)
     if settings.kind == "none":
         from appliance.capture.silence import NoMicrophone
 

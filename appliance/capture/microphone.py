@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from appliance.capture.base import PcmBlock
 from appliance.capture.card_keeper import ROOM_CHUNKS, CardKeeper, Cards, Lost, News, Opened, kernel_list
@@ -18,11 +19,18 @@ from appliance.capture.clock import LessonClock
 from appliance.capture.sound_card import Chunk, PortAudioCards, check_installed
 from appliance.capture.sound_meter import SoundFigures, SoundMeter
 from appliance.capture.thread import CaptureThread
-from appliance.capture.voice_care import NoCare, VoiceCare
+from appliance.capture.voice_care import NoCare, VoiceCare, new_care
 from appliance.capture.voice_line import VoiceLine
 from appliance.errors import MicrophoneUnavailable
+from appliance.settings import MicrophoneSection
 
-__all__ = ["AlsaMicrophone", "AlsaMicrophoneStream", "check_installed"]
+
+def configured_microphone(settings: MicrophoneSection) -> AlsaMicrophone:
+    """The microphone that the settings describe. Raises ``MicrophoneUnavailable`` where PyAudio is missing."""
+    check_installed()
+    wanted = [settings.device, *([settings.second_device] if settings.second_device else [])]
+    levels = {"suppression": settings.noise_suppression, "gain_dbfs": settings.auto_gain_dbfs}
+    return AlsaMicrophone(wanted, partial(new_care, clean=settings.clean, **levels))
 
 
 class AlsaMicrophone:
