@@ -6,11 +6,12 @@ that not even a power cut loses what was committed; writers say so at BEGIN, so 
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import make_url
@@ -28,9 +29,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from relay.errors import StoreUnavailable
 from relay.store.migrations import HEAD
 
+UNBROKEN_S = 0.5  # a statement takes milliseconds; one that waits for a lock must not hold up the stop
 BUSY_TIMEOUT_S = 3.0  # the longest that another process's transaction may take before we give up and say so
 MIGRATIONS = Path(__file__).with_name("migrations")
 _WRITES = "parta_writes"
+_T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 
@@ -166,6 +169,22 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+async def unbroken(work: Coroutine[Any, Any, _T]) -> _T:
+    """Do ``work`` to its end also when the caller is cancelled, which then happens after it, ``UNBROKEN_S`` at most.
+
+    A statement that is cut off takes its connection with it, and the driver logs that as an error: a relay that is
+    told to stop has none.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=UNBROKEN_S)
+        if not task.cancel() and not task.cancelled():
+            task.exception()  # seen: the caller has gone
+        raise
 
 
 class RevisionProbe:

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from relay.classroom.school import Lesson
 from relay.errors import StoreUnavailable
-from relay.store.database import Database
+from relay.store.database import Database, unbroken
 from relay.store.models import LessonRow
 from relay.store.register import Troubles
 
@@ -62,7 +62,7 @@ class LessonLog:
             await self._news.wait()
             self._news.clear()
             try:
-                await self._write_all()
+                await unbroken(self._write_all())
             except StoreUnavailable as error:
                 self._troubles.store_failed("write")
                 _log.error("%s; %d lesson(s) wait in memory, next try in %.0f s", error, self.waiting, pause_s)

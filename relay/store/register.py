@@ -18,7 +18,7 @@ from relay.classroom.links import new_id
 from relay.classroom.register import Register
 from relay.classroom.school import Kit, Room, School, SchoolClass, StreamKey
 from relay.errors import StoreUnavailable
-from relay.store.database import Database, RevisionProbe
+from relay.store.database import Database, RevisionProbe, unbroken
 from relay.store.models import ClassRow, KitRow, LessonRow, RelayRow, RoomRow, SchoolRow, StreamKeyRow
 
 HAND_MEMORY_S = 48 * 3600  # how long a kit that was off may come back with a lesson that was ended by hand
@@ -88,6 +88,9 @@ class RegisterReader:
             await self._probe.close()
 
     async def _refresh(self) -> Register:
+        return await unbroken(self._look())
+
+    async def _look(self) -> Register:
         revision = await self._probe.revision()
         blind = revision is None and time.monotonic() - self._read_at_s >= BLIND_RELOAD_S
         if self._latest is None or revision != self._revision or blind:

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from relay.errors import StoreUnavailable
-from relay.store.database import MIGRATIONS, Database, opened_database, sqlite_url
+from relay.store.database import MIGRATIONS, Database, opened_database, sqlite_url, unbroken
 from relay.store.migrations import HEAD
 from relay.store.models import Base
 from relay.store.register import ensure_relay_id
@@ -96,3 +96,40 @@ async def test_the_state_folder_is_its_owners_alone(tmp_path: Path) -> None:
 
 def test_the_default_database_is_in_the_state_folder() -> None:
     assert sqlite_url(Path("/srv/parta")) == "sqlite+aiosqlite:////srv/parta/relay.sqlite3"
+
+
+async def test_a_statement_is_not_cut_off_when_its_caller_is_cancelled() -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    done = []
+
+    async def work() -> None:
+        begun.set()
+        await go_on.wait()
+        done.append("whole")
+
+    caller = asyncio.create_task(unbroken(work()))
+    await begun.wait()
+    caller.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert done == ["whole"]
+
+
+async def test_what_a_cancelled_caller_would_have_been_told_is_not_lost_on_the_loop(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def fail() -> None:
+        begun.set()
+        await go_on.wait()
+        raise StoreUnavailable("locked")
+
+    caller = asyncio.create_task(unbroken(fail()))
+    await begun.wait()
+    caller.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert caplog.records == []  # asyncio complains of an exception that nobody took
