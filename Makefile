@@ -18,7 +18,7 @@ AUDIO := .venv/.audio-is-here
 CAMERA ?=
 ARGS ?=
 
-.PHONY: help run test test-audio check bench screenshots wiring lock test-install clean
+.PHONY: help run test test-audio check bench screenshots wiring lock test-install test-libcamera clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -54,6 +54,12 @@ lock: $(RUNNING) ## write requirements/*.txt anew from pyproject.toml; UPGRADE=1
 
 test-install: $(TESTING) ## prove that the wheel is whole, and that kit and relay each install on their own
 	$(PY) -m pytest tests/scripts/test_install.py
+
+test-libcamera: $(TESTING) ## run the Raspberry Pi's camera code on the real libcamera, with its virtual camera; needs root
+	@scripts/set_up.sh emulation
+	@scripts/emulation_root.sh make
+	@scripts/emulation_root.sh run python3 -m pytest -p no:cacheprovider --noconftest -p tests.leaks \
+		tests/emulation tests/conformance/test_camera.py -k "emulation or picamera2" $(ARGS)
 
 clean: ## remove what make made: environments, caches, the demo's state
 	rm -rf .venv node_modules .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -15,6 +15,7 @@ from config.strict_toml import ConfigurationError, load
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Pin = Annotated[int, msgspec.Meta(ge=0, le=27)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]  # of the sensor's width or height
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,9 +37,9 @@ class RelaySection(_Section, frozen=True, kw_only=True):
 
 
 class CameraSection(_Section, frozen=True, kw_only=True):
-    """``[camera]``"""
+    """``[camera]``. From ``crop`` on, what only ``kind = "picamera2"`` can do."""
 
-    kind: Literal["simulated", "file"] = "simulated"
+    kind: Literal["simulated", "file", "picamera2"] = "simulated"
     width: Annotated[int, msgspec.Meta(ge=160, le=3840, multiple_of=2)] = 1280
     height: Annotated[int, msgspec.Meta(ge=120, le=2160, multiple_of=2)] = 720
     fps: Annotated[int, msgspec.Meta(ge=1, le=60)] = 30
@@ -47,6 +48,13 @@ class CameraSection(_Section, frozen=True, kw_only=True):
     key_frame_every_s: Annotated[float, msgspec.Meta(ge=0.5, le=10)] = 2.0
     file: str = ""
     loop: bool = True
+    crop: tuple[Share, Share, Share, Share] = (0.0, 0.0, 1.0, 1.0)
+    rotation: Literal[0, 180] = 0
+    flip: Literal["none", "horizontal", "vertical", "both"] = "none"
+    focus: Literal["continuous", "fixed"] = "continuous"
+    focus_m: Annotated[float, msgspec.Meta(ge=0.05, le=100)] = 3.0
+    exposure_ms: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0
+    reboot_when_lost: bool = False
 
 
 class MicrophoneSection(_Section, frozen=True, kw_only=True):
@@ -120,6 +128,12 @@ def check(settings: KitSettings, *, origin: str) -> None:
             raise ConfigurationError(f'{origin}: {section}.file: is empty, and {section}.kind is "file"; name a video')
     if settings.camera.bitrate_min_kbps > settings.camera.bitrate_kbps:
         raise ConfigurationError(f"{origin}: camera.bitrate_min_kbps: must not be more than camera.bitrate_kbps")
+    left, top, width, height = settings.camera.crop
+    if not (width > 0 and height > 0 and max(left + width, top + height) <= 1 + 1e-9):
+        raise ConfigurationError(
+            f"{origin}: camera.crop: is [left, top, width, height] in shares of the sensor; left + width and "
+            "top + height are at most 1, and neither width nor height is 0"
+        )
     if not settings.relay.url.startswith(("http://", "https://")):
         raise ConfigurationError(f"{origin}: relay.url: must start with https:// (or http:// on a trusted wire)")
     if trouble := panel_trouble(settings.panel):

@@ -21,3 +21,5 @@ compile --constraint requirements/testing.txt --extra kit pyproject.toml -o requ
 compile --constraint requirements/testing.txt --extra relay pyproject.toml -o requirements/relay.txt
 compile --constraint requirements/testing.txt --extra sound pyproject.toml -o requirements/sound.txt
 compile "${upgrade[@]}" requirements/uv.in -o requirements/uv.txt
+compile "${upgrade[@]}" --no-deps --constraint requirements/testing.txt requirements/emulation.in \
+    -o requirements/emulation.txt

@@ -5,6 +5,7 @@
 #   set_up.sh python running|testing    .venv with the locked packages of requirements/{running,testing}.txt
 #   set_up.sh node                      node_modules, as package-lock.json says
 #   set_up.sh audio                     PortAudio, PyAudio built against it, and PulseAudio to be a sound card
+#   set_up.sh emulation                 mmdebstrap, which makes the root of scripts/emulation_root.sh
 #   set_up.sh browser                   Chromium and a font with Cyrillic letters, from Debian's packages
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -92,10 +93,15 @@ audio() {
     "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --require-hashes -r requirements/sound.txt
 }
 
+emulation() {
+    command -v mmdebstrap >/dev/null || apt_install mmdebstrap
+}
+
 case "${1:-}" in
     python) make_venv && install_python_packages "${2:?running or testing}" ;;
     node) node_packages ;;
     browser) browser ;;
     audio) audio ;;
-    *) fail "say python, node, browser or audio" ;;
+    emulation) emulation ;;
+    *) fail "say python, node, browser, audio or emulation" ;;
 esac

@@ -42,6 +42,7 @@ ADAPTERS: Mapping[str, str] = {
     "appliance.capture.simulated": "appliance.kit",
     "appliance.capture.file": "appliance.kit",
     "appliance.capture.microphone": "appliance.kit",
+    "appliance.capture.picamera": "appliance.kit",
     "appliance.hw.simulated": "appliance.kit",
     "appliance.hw.gpio": "appliance.kit",
     "appliance.stream": "appliance.kit",
@@ -50,11 +51,11 @@ ADAPTERS: Mapping[str, str] = {
 
 #: Third-party code that is hard to replace: at most one module of each program knows it.
 ONE_MODULE = (
-    *("picamera2", "gpiozero", "lgpio", "pyaudio", "systemd"),
+    *("picamera2", "libcamera", "gpiozero", "lgpio", "pyaudio", "systemd"),
     *("aiortc", "aioice", "zeroconf", "OpenSSL", "pylibsrtp"),
 )
 #: Of these, what a laptop may lack, and what is slow to load, is imported inside the function that opens it.
-INSIDE_A_FUNCTION = ("picamera2", "gpiozero", "lgpio", "pyaudio", "aiortc", "zeroconf", "systemd")
+INSIDE_A_FUNCTION = ("picamera2", "libcamera", "gpiozero", "lgpio", "pyaudio", "aiortc", "zeroconf", "systemd")
 
 #: Modules that know only the standard library and each other. ``numpy`` is the vocabulary of samples and pictures.
 LEAVES: Mapping[str, tuple[str, ...]] = {

@@ -1,6 +1,6 @@
 """What every camera and microphone of a kit is: the protocols, and the units that they yield.
 
-A leaf of ``capture``: adapters (``simulated/``, ``file.py``, next ``picamera.py``) implement these, ``kit.py`` names
+A leaf of ``capture``: adapters (``simulated/``, ``file.py``, ``picamera.py``) implement these, ``kit.py`` names
 the concrete ones, everybody else sees only what stands here. ``tests/conformance`` holds every adapter to it.
 
 The *device* is open exactly while the context of ``open()`` is: a kit that is idle or behind its curtain holds none.
@@ -90,6 +90,14 @@ class Camera(Protocol):
     def open(self, clock: LessonClock) -> AbstractAsyncContextManager[CameraStream]:
         """Open the device. Raises ``CameraUnavailable``."""
         ...
+
+
+@runtime_checkable
+class SelfHealing(Protocol):
+    """A camera stream that starts a silent device again by itself: a silence is its own matter for so long."""
+
+    #: By then it has given a picture or raised.
+    silent_at_most_s: float
 
 
 @runtime_checkable

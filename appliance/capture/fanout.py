@@ -15,7 +15,15 @@ from enum import Enum
 from functools import partial
 from typing import Protocol, TypeVar, runtime_checkable
 
-from appliance.capture.base import AccessUnit, Camera, CameraStream, Microphone, MicrophoneStream, OpusFrame
+from appliance.capture.base import (
+    AccessUnit,
+    Camera,
+    CameraStream,
+    Microphone,
+    MicrophoneStream,
+    OpusFrame,
+    SelfHealing,
+)
 from appliance.capture.clock import LessonClock
 from appliance.capture.opus import OpusEncoder
 from appliance.capture.sound_meter import SoundFigures, SoundMeter
@@ -196,7 +204,8 @@ class Capture:
         async with self._camera.open(clock) as stream:
             with self._open_stream(stream):
                 units = aiter(stream)
-                while (unit := await _next(units, self._silent_s, self._no_pictures)) is not None:
+                silent_s = stream.silent_at_most_s if isinstance(stream, SelfHealing) else self._silent_s
+                while (unit := await _next(units, silent_s, self._no_pictures)) is not None:
                     if unit.capture_us <= self._last_picture_us:
                         raise CameraUnavailable(f"the camera's time went back to {unit.capture_us} µs")
                     self._last_picture_us = unit.capture_us

@@ -74,6 +74,10 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
             '[panel]\nkind = "gpio"\n[panel.pins]\nstart = 0',
             "panel.pins.start: is 0, and a panel needs its start",
         ),
+        ("[camera]\ncrop = [0.5, 0.0, 0.6, 1.0]", "camera.crop: is [left, top, width, height] in shares of the sensor"),
+        ("[camera]\ncrop = [0.5, 0.0, 0.0, 1.0]", "camera.crop: is [left, top, width, height] in shares of the sensor"),
+        ("[camera]\ncrop = [0.5, 0.0, 1.5, 1.0]", "camera.crop[2]: expected float <= 1.0"),
+        ("[camera]\nrotation = 90", "camera.rotation: invalid enum value 90"),
         ('[camera]\nkind = "webcam"', "camera.kind: invalid enum value 'webcam'"),
     ],
 )

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# A Debian 13 root with the real libcamera and picamera2, and libcamera's virtual camera in the place of a sensor: what a
+# kit's camera code meets on Raspberry Pi OS, but for the sensor, its ISP and the hardware encoder (docs/hardware.md).
+#
+#   emulation_root.sh make              makes .cache/emulation-root, anew when what goes into it has changed
+#   emulation_root.sh run COMMAND …     runs a command in it, with this folder read-only as /src
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+ROOT=.cache/emulation-root
+STAMP=$ROOT.made-of
+# tcc: one small C file is compiled in there. python3-prctl and python3-piexif: picamera2 imports them.
+PACKAGES=python3-libcamera,python3-prctl,python3-piexif,tcc,libc6-dev
+INGREDIENTS=(scripts/emulation_root.sh requirements/emulation.txt
+    tests/emulation/udmabuf.c tests/emulation/virtual.yaml tests/emulation/noise.py)
+
+say() { printf '» %s\n' "$*" >&2; }
+fail() { printf 'emulation root: %s\n' "$*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+made_of() { cat "${INGREDIENTS[@]}" | sha256sum; }
+
+make_root() {
+    [ "$(cat "$STAMP" 2>/dev/null)" = "$(made_of)" ] && return
+    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null || fail "a root folder needs root; run this as root, or install sudo"
+    as_root rm -rf "$ROOT" "$STAMP" && mkdir -p .cache
+    say "making $ROOT: Debian 13 with libcamera"
+    local log=.cache/emulation-root.log
+    as_root mmdebstrap --variant=minbase --include="$PACKAGES" --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+        trixie "$ROOT" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} >"$log" 2>&1 || { cat "$log" >&2; fail "mmdebstrap failed"; }
+    install_ours || fail "it could not be filled"
+    made_of >"$STAMP"
+}
+
+install_ours() {
+    say "installing the locked packages of requirements/emulation.txt"
+    as_root mkdir -p "$ROOT"/{src,opt/site,opt/frames,usr/share/libcamera/pipeline/virtual} &&
+        as_root .venv/bin/uv pip install --quiet --target "$ROOT/opt/site" --python-version 3.13 \
+            --python-platform "$(uname -m)-manylinux_2_28" --only-binary :all: --no-deps --require-hashes \
+            -r requirements/emulation.txt &&
+        as_root cp tests/emulation/udmabuf.c "$ROOT/opt/" &&
+        as_root chroot "$ROOT" tcc -shared -o /opt/udmabuf.so /opt/udmabuf.c &&
+        as_root .venv/bin/python -m tests.emulation.noise "$ROOT/opt/frames" &&
+        as_root cp tests/emulation/virtual.yaml "$ROOT/usr/share/libcamera/pipeline/virtual/"
+}
+
+# Namespaces of its own: the mounts go with the command, and so does every process that it leaves behind.
+run_in_root() {
+    [ -e "$STAMP" ] || fail "$ROOT is not there; make test-libcamera makes it"
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    as_root unshare --mount --pid --fork --kill-child sh -ec '
+        root=$1; shift
+        mount -t proc proc "$root/proc"
+        mount --rbind /dev "$root/dev"
+        mount --bind . "$root/src"
+        mount -o remount,bind,ro "$root/src"
+        exec chroot "$root" env -i -C /src PATH=/usr/sbin:/usr/bin LANG=C.UTF-8 HOME=/root PYTHONDONTWRITEBYTECODE=1 \
+            PYTHONPATH=/src/tests/emulation/shims:/src:/opt/site LD_PRELOAD=/opt/udmabuf.so \
+            LIBCAMERA_LOG_LEVELS="*:ERROR" "$@"' sh "$ROOT" "$@"
+}
+
+case "${1:-}" in
+    make) make_root ;;
+    run) shift && run_in_root "$@" ;;
+    *) fail "say make or run" ;;
+esac

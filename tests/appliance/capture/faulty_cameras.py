@@ -1,0 +1,113 @@
+"""Cameras with the faults of real ones, for a worker to hold. Named by recipes in ``test_worker.py``."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from appliance.capture.base import AccessUnit, CameraStream
+from appliance.capture.clock import LessonClock
+from appliance.capture.simulated.camera import SimulatedCamera
+from appliance.errors import CameraUnavailable
+
+WIDTH, HEIGHT, FPS = 160, 120, 30
+
+
+def healthy() -> SimulatedCamera:
+    """A camera without fault."""
+    return SimulatedCamera(WIDTH, HEIGHT, FPS, key_frame_every_s=0.5)
+
+
+def crashes_at_start() -> SimulatedCamera:
+    """Native code that takes the process with it."""
+    os.abort()
+
+
+def hangs_at_start() -> SimulatedCamera:
+    """A driver that never answers."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return healthy()
+
+
+def crashes_twice(counter: str) -> SimulatedCamera:
+    """A camera that needs three tries. ``counter``: a file that remembers them across processes."""
+    tries = Path(counter)
+    tries.write_text(tries.read_text() + "." if tries.exists() else ".")
+    return healthy() if len(tries.read_text()) > 2 else crashes_at_start()
+
+
+class Refusing:
+    """A camera that says why it gives nothing."""
+
+    def open(self, clock: LessonClock) -> AbstractAsyncContextManager[CameraStream]:
+        """Refuse."""
+        raise CameraUnavailable("no camera is connected")
+
+
+class NeverClosing:
+    """A camera whose driver blocks for ever when it is closed."""
+
+    @asynccontextmanager
+    async def open(self, clock: LessonClock) -> AsyncIterator[CameraStream]:
+        """Open a good one."""
+        async with healthy().open(clock) as stream:
+            yield stream
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class Unplugged(SimulatedCamera):
+    """A camera that gives a few pictures, then none, while its file is there. ``unplugged``: that file."""
+
+    def __init__(self, unplugged: str) -> None:
+        super().__init__(WIDTH, HEIGHT, FPS)
+        self._unplugged = Path(unplugged)
+
+    @asynccontextmanager
+    async def open(self, clock: LessonClock) -> AsyncIterator[CameraStream]:  # type: ignore[override]
+        """Open, unless unplugged."""
+        if self._unplugged.exists():
+            raise CameraUnavailable("no camera is connected")
+        async with super().open(clock) as stream:
+            yield _UntilUnplugged(stream, self._unplugged)
+
+
+class _UntilUnplugged:
+    def __init__(self, stream: CameraStream, unplugged: Path) -> None:
+        self._stream = stream
+        self._unplugged = unplugged
+        self.force_key_frame = stream.force_key_frame
+        self.set_bitrate = stream.set_bitrate
+        self.still = stream.still
+
+    async def __aiter__(self) -> AsyncIterator[AccessUnit]:
+        async for unit in self._stream:
+            if not self._unplugged.exists():  # nobody raises: pictures just stop
+                yield unit
+
+
+class WildClock:
+    """A camera whose times repeat, fall back and run ahead."""
+
+    @asynccontextmanager
+    async def open(self, clock: LessonClock) -> AsyncIterator[CameraStream]:
+        """Open a good one and spoil its times."""
+        async with healthy().open(clock) as stream:
+            yield _WildStream(stream)
+
+
+class _WildStream:
+    def __init__(self, stream: CameraStream) -> None:
+        self._stream = stream
+        self.force_key_frame = stream.force_key_frame
+        self.set_bitrate = stream.set_bitrate
+        self.still = stream.still
+
+    async def __aiter__(self) -> AsyncIterator[AccessUnit]:
+        number = 0
+        async for unit in self._stream:
+            wrong = (unit.capture_us, 0, -5_000_000, unit.capture_us + 60_000_000, unit.capture_us - 200_000)
+            yield AccessUnit(unit.data, unit.key_frame, wrong[number % len(wrong)])
+            number += 1

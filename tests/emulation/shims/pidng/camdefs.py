@@ -1,0 +1,5 @@
+"""See the package."""
+
+
+class Picamera2Camera:
+    """Named by picamera2, never made by a kit."""

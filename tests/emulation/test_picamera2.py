@@ -1,0 +1,88 @@
+"""The Raspberry Pi's camera code on the real libcamera and picamera2, beyond what every camera keeps.
+
+Runs in the root that ``make test-libcamera`` makes, and nowhere else: elsewhere it is skipped by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import itertools
+import os
+import signal
+
+import pytest
+
+pytest.importorskip(
+    "picamera2", reason="picamera2 is not here: make test-libcamera makes a root with it", exc_type=ImportError
+)
+
+from appliance.capture import hardware_encoder
+from appliance.capture.clock import LessonClock
+from appliance.capture.worker import Patience, WorkerCamera
+from appliance.capture.worker_child import Recipe
+from appliance.errors import CameraUnavailable
+from tests.appliance.capture.reading import decoded, take, take_until
+
+INTERVAL_US = 33_333
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("picamera2") is None,
+    reason="picamera2 is not here: make test-libcamera makes a root with it and a virtual camera",
+)
+
+
+def pi_camera(**options: object) -> WorkerCamera:
+    """The camera as the kit runs it: picamera2 leaves descriptors behind, which go with the worker."""
+    recipe = Recipe("appliance.capture.picamera:PiCamera", {"width": 320, "height": 180, **options})
+    return WorkerCamera(recipe, Patience(silent_s=1.0, settled_s=60.0))
+
+
+def test_the_ioctl_that_changes_the_bitrate_is_the_kernels() -> None:
+    import videodev2
+
+    assert hardware_encoder.VIDIOC_S_CTRL == videodev2.VIDIOC_S_CTRL & 0xFFFFFFFF  # it has it signed
+    assert hardware_encoder.V4L2_CID_MPEG_VIDEO_BITRATE == videodev2.V4L2_CID_MPEG_VIDEO_BITRATE
+    control = videodev2.v4l2_control()
+    control.id, control.value = hardware_encoder.V4L2_CID_MPEG_VIDEO_BITRATE, 700_000
+    assert bytes(control) == hardware_encoder.V4L2_CONTROL.pack(control.id, control.value)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP], ids=lambda sign: sign.name)
+async def test_libcamera_killed_or_hung_is_started_again_and_the_lesson_goes_on(sign: signal.Signals) -> None:
+    clock = LessonClock.start()
+    async with pi_camera().open(clock) as stream:
+        units = await take(stream, 5)
+        first = stream.worker_id
+        assert first is not None
+        os.kill(first, sign)
+        units += await take_until(stream, lambda unit: unit.key_frame and stream.worker_id != first)
+        units += await take(stream, 5)
+    captured = [unit.capture_us for unit in units]
+    assert captured == sorted(set(captured))
+    assert len(decoded(units[-6:])) == 6
+
+
+async def test_a_still_costs_the_stream_no_more_than_one_picture() -> None:
+    async with pi_camera(width=1280, height=720).open(LessonClock.start()) as stream:
+        await take(stream, 10)
+        still = asyncio.create_task(stream.still())
+        units = await take_until(stream, lambda _: still.done())
+        units += await take(stream, 5)
+        assert len(await still) > 10_000
+    gaps = [after.capture_us - before.capture_us for before, after in itertools.pairwise(units)]
+    assert sorted(gaps)[-2] < 2.5 * INTERVAL_US  # the largest may also be this machine's
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"width": 4000, "height": 2000}, "nearest: 1280 × 720"),
+        ({"crop": [0.1, 0.1, 0.5, 0.5]}, "camera.crop: this camera cannot crop"),
+        ({"focus": "fixed"}, "camera.focus: this camera has no focus motor"),
+        ({"exposure_ms": 5.0}, "camera.exposure_ms: this camera's exposure cannot be set"),
+    ],
+)
+async def test_what_the_camera_cannot_do_is_refused_by_its_key(options: dict[str, object], told: str) -> None:
+    with pytest.raises(CameraUnavailable, match=told):
+        async with pi_camera(**options).open(LessonClock.start()):
+            pytest.fail("it opened")
