@@ -26,8 +26,8 @@ from tests.appliance.capture.reading import decoded, take, take_until
 
 INTERVAL_US = 33_333
 pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("picamera2") is None,
-    reason="picamera2 is not here: make test-libcamera makes a root with it and a virtual camera",
+    importlib.util.find_spec("virtual_camera") is None,
+    reason="the virtual camera is not here: make test-libcamera makes a root with it",
 )
 
 
@@ -63,14 +63,17 @@ async def test_libcamera_killed_or_hung_is_started_again_and_the_lesson_goes_on(
 
 
 async def test_a_still_costs_the_stream_no_more_than_one_picture() -> None:
+    missing: list[int] = []
     async with pi_camera(width=1280, height=720).open(LessonClock.start()) as stream:
-        await take(stream, 10)
-        still = asyncio.create_task(stream.still())
-        units = await take_until(stream, lambda _: still.done())
-        units += await take(stream, 5)
-        assert len(await still) > 10_000
-    gaps = [after.capture_us - before.capture_us for before, after in itertools.pairwise(units)]
-    assert sorted(gaps)[-2] < 2.5 * INTERVAL_US  # the largest may also be this machine's
+        for _ in range(4):
+            units = await take(stream, 5)
+            still = asyncio.create_task(stream.still())
+            units += await take_until(stream, lambda _, still=still: still.done())  # type: ignore[misc]
+            units += await take(stream, 3)
+            assert len(await still) > 10_000
+            gaps = [after.capture_us - before.capture_us for before, after in itertools.pairwise(units)]
+            missing.append(sum(round(gap / INTERVAL_US) - 1 for gap in gaps))
+    assert min(missing) <= 1  # a busy machine drops pictures of its own; what a still costs, each of them costs
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -111,3 +112,34 @@ class _WildStream:
             wrong = (unit.capture_us, 0, -5_000_000, unit.capture_us + 60_000_000, unit.capture_us - 200_000)
             yield AccessUnit(unit.data, unit.key_frame, wrong[number % len(wrong)])
             number += 1
+
+
+class TellsItsRate:
+    """No camera at all: its units hold the bitrate that it was told, as text."""
+
+    @asynccontextmanager
+    async def open(self, clock: LessonClock) -> AsyncIterator[CameraStream]:
+        """Begin to tell."""
+        yield _RateStream(clock)
+
+
+class _RateStream:
+    def __init__(self, clock: LessonClock) -> None:
+        self._clock = clock
+        self._rate = 0
+        self._key = True
+
+    def force_key_frame(self) -> None:
+        self._key = True
+
+    def set_bitrate(self, bits_per_s: int) -> None:
+        self._rate = bits_per_s
+
+    async def still(self) -> bytes:
+        return b"still"
+
+    async def __aiter__(self) -> AsyncIterator[AccessUnit]:
+        while True:
+            key, self._key = self._key, False
+            yield AccessUnit(str(self._rate).encode(), key, self._clock.now_us())
+            await asyncio.sleep(1 / FPS)

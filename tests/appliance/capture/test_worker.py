@@ -7,12 +7,10 @@ import os
 import signal
 import socket
 import sys
-from io import BytesIO
 from pathlib import Path
 
 import psutil
 import pytest
-from PIL import Image
 
 from appliance.capture.base import AccessUnit
 from appliance.capture.clock import LessonClock
@@ -54,7 +52,7 @@ def assert_times_rise(units: list[AccessUnit]) -> None:
     assert captured == sorted(set(captured))
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV], ids=lambda sign: sign.name)
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP], ids=lambda sign: sign.name)
 async def test_a_worker_that_dies_or_hangs_is_replaced_and_time_goes_on(sign: signal.Signals) -> None:
     clock = LessonClock.start()
     async with camera("healthy").open(clock) as stream:
@@ -117,6 +115,13 @@ async def test_an_unknown_factory_is_a_lost_camera_and_not_a_hang() -> None:
             pytest.fail("it gave a picture")
 
 
+async def test_an_opening_that_is_given_up_leaves_no_process() -> None:
+    """The teacher's curtain falls while the camera starts; the leak check looks for what is left."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1), camera("healthy").open(LessonClock.start()):
+            await asyncio.Event().wait()
+
+
 async def test_a_camera_that_cannot_be_closed_is_killed() -> None:
     async with camera("NeverClosing").open(LessonClock.start()) as stream:
         await take(stream, 1)
@@ -132,19 +137,17 @@ async def test_odd_times_still_rise_and_never_lie_ahead() -> None:
     assert_times_rise(units)
 
 
-async def test_the_bitrate_holds_through_a_restart_and_a_still_is_taken_by_the_new_worker() -> None:
-    async with camera("healthy").open(LessonClock.start()) as stream:
-        stream.set_bitrate(60_000)
-        await take(stream, 3)
-        first = process_of(stream)
-        os.kill(first, signal.SIGKILL)
-        await take_until(stream, lambda unit: unit.key_frame and stream.worker_id != first)
-        units = await take(stream, 60)
-        still = asyncio.create_task(stream.still())
-        await take_until(stream, lambda _: still.done())
-        with Image.open(BytesIO(await still)) as image:
-            assert image.size == (faulty_cameras.WIDTH, faulty_cameras.HEIGHT)
-    assert sum(len(unit.data) for unit in units) * 8 / 2 < 2 * 60_000  # 60 pictures are 2 s
+async def test_what_the_kit_asks_for_reaches_the_worker_and_the_bitrate_every_later_one() -> None:
+    async with camera("TellsItsRate").open(LessonClock.start()) as stream:
+        await take(stream, 1)
+        stream.set_bitrate(700_000)
+        await take_until(stream, lambda unit: unit.data == b"700000")
+        stream.force_key_frame()
+        await take_until(stream, lambda unit: unit.key_frame)
+        first = killed(stream)
+        (anew,) = (await take_until(stream, lambda _: stream.worker_id != first))[-1:]
+        assert (anew.key_frame, anew.data) == (True, b"700000")
+        assert await stream.still() == b"still"
 
 
 async def test_a_still_whose_worker_dies_says_so() -> None:
