@@ -30,7 +30,6 @@ from appliance.kept_lesson import KeptLesson, LessonKeeper
 from appliance.kit_crew import KitCrew
 from appliance.pi_camera import pi_camera
 from appliance.preflight import RelayProbe
-from appliance.reboot import reboot, stay
 from appliance.settings import CameraSection, KitSettings, MicrophoneSection, PanelSection, RelaySection
 from appliance.stream.control import ControlChannel
 from appliance.stream.enrol import enrol
@@ -361,7 +360,7 @@ def _new_camera(settings: CameraSection) -> Camera:
             **size,
         )
     if settings.kind == "picamera2":
-        return pi_camera(settings, on_lost=reboot if settings.reboot_when_lost else stay)
+        return pi_camera(settings)
     from appliance.capture.simulated.camera import SimulatedCamera
 
     return SimulatedCamera(bitrate_bps=bitrate_bps, key_frame_every_s=settings.key_frame_every_s, **size)

@@ -5,15 +5,14 @@ Named by ``kit.py``. Imports no camera: the worker does, from the recipe.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from appliance.capture.worker import WorkerCamera
 from appliance.capture.worker_child import Recipe
+from appliance.reboot import reboot, stay
 from appliance.settings import CameraSection
 
 
-def pi_camera(settings: CameraSection, on_lost: Callable[[], Awaitable[None]]) -> WorkerCamera:
-    """The camera, closed. ``on_lost`` is awaited when it worked and then failed too often in a row."""
+def pi_camera(settings: CameraSection) -> WorkerCamera:
+    """The camera, closed."""
     options = {
         "width": settings.width,
         "height": settings.height,
@@ -27,4 +26,5 @@ def pi_camera(settings: CameraSection, on_lost: Callable[[], Awaitable[None]]) -
         "focus_m": settings.focus_m,
         "exposure_ms": settings.exposure_ms,
     }
-    return WorkerCamera(Recipe("appliance.capture.picamera:PiCamera", options), on_lost=on_lost)
+    recipe = Recipe("appliance.capture.picamera:PiCamera", options)
+    return WorkerCamera(recipe, on_lost=reboot if settings.reboot_when_lost else stay)

@@ -76,6 +76,9 @@ class HardwareEncoder:
         """Aim at this rate from the next picture on."""
         self._bitrate = max(h264.MIN_BITRATE_BPS, bits_per_s)
 
+    def set_frame_rate(self, fps: float) -> None:
+        """Nothing to do: its rate control follows the time stamps of the pictures that come."""
+
     def encode(self, stream: str, request: object, stamp_us: int, capture_us: int) -> None:
         """Queue a picture. ``stamp_us`` is its sensor time stamp, ``capture_us`` when it was captured."""
         if self._bitrate != self._bitrate_set and self._device.vd is not None:

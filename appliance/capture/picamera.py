@@ -184,6 +184,10 @@ class PiCameraStream:
         """Aim at this rate from the next picture on."""
         self._encoder.set_bitrate(bits_per_s)
 
+    def set_frame_rate(self, fps: int) -> None:
+        """Leave pictures out before they are encoded, from the next one on."""
+        self._encoder.set_frame_rate(self._pace.set_frame_rate(fps))
+
     async def still(self) -> bytes:
         """The next picture of the whole sensor mode, as JPEG: copied between two pictures, developed beside them."""
         return await self._stills.take()

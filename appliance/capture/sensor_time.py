@@ -6,8 +6,11 @@ restart, or from the future. Such a picture is dated by its arrival, as late as 
 
 from __future__ import annotations
 
+import math
+
 from appliance.capture.clock import LessonClock
 
+SLACK = 0.2  # of the camera's interval: a sensor keeps its rate to the µs, but a picture dated by its arrival does not
 STALE_US = 1_000_000  # a picture waits in a driver's queue for a few intervals; a second old is a stamp gone wrong
 
 
@@ -31,17 +34,31 @@ class SensorTime:
 
 
 class Pace:
-    """Which pictures to take from a camera that gives more than were asked for: sensors round their frame rate up."""
+    """Which pictures to take from a camera that gives more than are wanted, evenly.
+
+    A sensor rounds its frame rate up, and a narrow network wants fewer. ``fps`` is the most there ever are.
+    """
 
     def __init__(self, fps: float) -> None:
+        self._most_fps = fps
+        self._slack_us = SLACK * 1_000_000 / fps
         self._interval_us = 1_000_000 / fps
-        self._due_us: float | None = None
+        self._due_us = self._last_us = -math.inf
+
+    def set_frame_rate(self, fps: float) -> float:
+        """Take so many a second from the next one on, the most at most; returns how many. From any thread."""
+        fps = min(fps, self._most_fps)
+        if self._interval_us != 1_000_000 / fps:
+            self._interval_us = 1_000_000 / fps
+            self._due_us = -math.inf  # a rate that rises does not wait for the slow one's next picture
+        return fps
 
     def due(self, capture_us: int) -> bool:
-        """Whether to take the picture of this time."""
-        if self._due_us is None:
-            self._due_us = capture_us
-        if capture_us < self._due_us - self._interval_us / 2:
+        """Whether to take the picture of this time: not too soon after the last, nor more than the rate in all."""
+        interval_us = self._interval_us
+        early_us = self._last_us + interval_us - self._slack_us
+        if capture_us < max(early_us, self._due_us - self._slack_us):
             return False
-        self._due_us = max(self._due_us, capture_us - self._interval_us) + self._interval_us
+        self._due_us = max(self._due_us, capture_us - interval_us) + interval_us
+        self._last_us = capture_us
         return True

@@ -94,7 +94,7 @@ class WorkerStream:
         self._first: AccessUnit | None = None
         self._failures = 0
         self._settles_s = 0.0
-        self._bitrate_bps: int | None = None
+        self._wishes: dict[Kind, int] = {}  # that each later worker is told as well
 
     @property
     def worker_id(self) -> int | None:
@@ -134,9 +134,11 @@ class WorkerStream:
 
     def set_bitrate(self, bits_per_s: int) -> None:
         """Aim at this rate, in this worker and every later one."""
-        self._bitrate_bps = bits_per_s
-        if self._worker is not None:
-            self._worker.say(Kind.SET_BITRATE, bits_per_s)
+        self._wish(Kind.SET_BITRATE, bits_per_s)
+
+    def set_frame_rate(self, fps: int) -> None:
+        """Leave pictures out before they are encoded, in this worker and every later one."""
+        self._wish(Kind.SET_FRAME_RATE, fps)
 
     async def still(self) -> bytes:
         """A board still, taken by the worker."""
@@ -150,10 +152,17 @@ class WorkerStream:
         if worker is not None:
             await worker.close(self._patience.close_s, self._patience.reap_s)
 
+    def _wish(self, kind: Kind, value: int) -> None:
+        self._wishes[kind] = value
+        if self._worker is not None:
+            self._worker.say(kind, value)
+
     async def _begin(self) -> None:
         loop = asyncio.get_running_loop()
         self._worker = await WorkerChild.start(self._recipe)
-        self._worker.open(self._clock, self._bitrate_bps)
+        for kind, value in self._wishes.items():
+            self._worker.say(kind, value)
+        self._worker.open(self._clock)
         self._settles_s = loop.time() + self._patience.first_picture_s + self._patience.settled_s
         self._first = await self._worker.next(self._patience.first_picture_s)
         self._settles_s = loop.time() + self._patience.settled_s

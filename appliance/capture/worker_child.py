@@ -82,10 +82,8 @@ class WorkerChild:
         """Pictures that wait to be read."""
         return len(self._units)
 
-    def open(self, clock: LessonClock, bitrate_bps: int | None) -> None:
+    def open(self, clock: LessonClock) -> None:
         """Have it open its camera. Its boot clock is ours, so two numbers carry the lesson's time over."""
-        if bitrate_bps is not None:
-            self.say(Kind.SET_BITRATE, bitrate_bps)
         told = {"started_boot_us": clock.started_boot_us, "started_unix_us": clock.started_unix_us}
         self._link.send(Kind.OPEN, 0, json.dumps(told).encode())
 

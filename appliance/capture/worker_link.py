@@ -25,6 +25,7 @@ class Kind(IntEnum):
     OPEN = auto()  # payload: a lesson clock as JSON
     FORCE_KEY_FRAME = auto()
     SET_BITRATE = auto()  # value: bit/s
+    SET_FRAME_RATE = auto()  # value: pictures a second
     TAKE_STILL = auto()  # value: the still's number
     # The worker's:
     PICTURE = auto()  # value: capture time, payload: the access unit

@@ -36,6 +36,7 @@ class Worker:
         self._clock: asyncio.Future[LessonClock] = asyncio.get_running_loop().create_future()
         self._stream: CameraStream | None = None
         self._bitrate_bps: int | None = None
+        self._fps: int | None = None
         self._stills: set[asyncio.Task[None]] = set()
         self._link = Link(self._told, self._hung_up)
         self._task = asyncio.current_task()
@@ -57,6 +58,8 @@ class Worker:
             self._stream = stream
             if self._bitrate_bps is not None:
                 stream.set_bitrate(self._bitrate_bps)
+            if self._fps is not None:
+                stream.set_frame_rate(self._fps)
             async for unit in stream:
                 await self._link.drained()
                 self._link.send(Kind.KEY_PICTURE if unit.key_frame else Kind.PICTURE, unit.capture_us, unit.data)
@@ -68,6 +71,10 @@ class Worker:
             self._bitrate_bps = value
             if self._stream is not None:
                 self._stream.set_bitrate(value)
+        elif kind is Kind.SET_FRAME_RATE:
+            self._fps = value
+            if self._stream is not None:
+                self._stream.set_frame_rate(value)
         elif kind is Kind.FORCE_KEY_FRAME and self._stream is not None:
             self._stream.force_key_frame()
         elif kind is Kind.TAKE_STILL:

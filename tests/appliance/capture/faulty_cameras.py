@@ -81,6 +81,7 @@ class _UntilUnplugged:
         self._unplugged = unplugged
         self.force_key_frame = stream.force_key_frame
         self.set_bitrate = stream.set_bitrate
+        self.set_frame_rate = stream.set_frame_rate
         self.still = stream.still
 
     async def __aiter__(self) -> AsyncIterator[AccessUnit]:
@@ -104,6 +105,7 @@ class _WildStream:
         self._stream = stream
         self.force_key_frame = stream.force_key_frame
         self.set_bitrate = stream.set_bitrate
+        self.set_frame_rate = stream.set_frame_rate
         self.still = stream.still
 
     async def __aiter__(self) -> AsyncIterator[AccessUnit]:
@@ -114,19 +116,19 @@ class _WildStream:
             number += 1
 
 
-class TellsItsRate:
-    """No camera at all: its units hold the bitrate that it was told, as text."""
+class TellsItsRates:
+    """No camera at all: its units hold the bitrate and the frame rate that it was told, as text."""
 
     @asynccontextmanager
     async def open(self, clock: LessonClock) -> AsyncIterator[CameraStream]:
         """Begin to tell."""
-        yield _RateStream(clock)
+        yield _RatesStream(clock)
 
 
-class _RateStream:
+class _RatesStream:
     def __init__(self, clock: LessonClock) -> None:
         self._clock = clock
-        self._rate = 0
+        self._rate = self._fps = 0
         self._key = True
 
     def force_key_frame(self) -> None:
@@ -135,11 +137,14 @@ class _RateStream:
     def set_bitrate(self, bits_per_s: int) -> None:
         self._rate = bits_per_s
 
+    def set_frame_rate(self, fps: int) -> None:
+        self._fps = fps
+
     async def still(self) -> bytes:
         return b"still"
 
     async def __aiter__(self) -> AsyncIterator[AccessUnit]:
         while True:
             key, self._key = self._key, False
-            yield AccessUnit(str(self._rate).encode(), key, self._clock.now_us())
+            yield AccessUnit(f"{self._rate} {self._fps}".encode(), key, self._clock.now_us())
             await asyncio.sleep(1 / FPS)

@@ -137,16 +137,17 @@ async def test_odd_times_still_rise_and_never_lie_ahead() -> None:
     assert_times_rise(units)
 
 
-async def test_what_the_kit_asks_for_reaches_the_worker_and_the_bitrate_every_later_one() -> None:
-    async with camera("TellsItsRate").open(LessonClock.start()) as stream:
+async def test_what_the_kit_asks_for_reaches_the_worker_and_the_rates_every_later_one() -> None:
+    async with camera("TellsItsRates").open(LessonClock.start()) as stream:
         await take(stream, 1)
         stream.set_bitrate(700_000)
-        await take_until(stream, lambda unit: unit.data == b"700000")
+        stream.set_frame_rate(10)
+        await take_until(stream, lambda unit: unit.data == b"700000 10")
         stream.force_key_frame()
         await take_until(stream, lambda unit: unit.key_frame)
         first = killed(stream)
         (anew,) = (await take_until(stream, lambda _: stream.worker_id != first))[-1:]
-        assert (anew.key_frame, anew.data) == (True, b"700000")
+        assert (anew.key_frame, anew.data) == (True, b"700000 10")
         assert await stream.still() == b"still"
 
 
