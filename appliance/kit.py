@@ -346,24 +346,18 @@ def new_sources(camera: CameraSection, microphone: MicrophoneSection) -> tuple[C
 
 
 def _new_camera(settings: CameraSection) -> Camera:
-    bitrate_bps = settings.bitrate_kbps * 1000
-    size = {"width": settings.width, "height": settings.height, "fps": settings.fps}
+    if settings.kind == "picamera2":
+        return pi_camera(settings)
+    picture = {"width": settings.width, "height": settings.height, "fps": settings.fps}
+    picture["bitrate_bps"] = settings.bitrate_kbps * 1000
     if settings.kind == "file":
         from appliance.capture.file import FileCamera, check_file
 
         check_file(settings.file, "camera", settings.key_frame_every_s)
-        return FileCamera(
-            settings.file,
-            settings.loop,
-            bitrate_bps=bitrate_bps,
-            key_frame_every_s=settings.key_frame_every_s,
-            **size,
-        )
-    if settings.kind == "picamera2":
-        return pi_camera(settings)
+        return FileCamera(settings.file, settings.loop, key_frame_every_s=settings.key_frame_every_s, **picture)
     from appliance.capture.simulated.camera import SimulatedCamera
 
-    return SimulatedCamera(bitrate_bps=bitrate_bps, key_frame_every_s=settings.key_frame_every_s, **size)
+    return SimulatedCamera(key_frame_every_s=settings.key_frame_every_s, **picture)
 
 
 def _new_microphone(settings: MicrophoneSection) -> Microphone:

@@ -93,7 +93,7 @@ class Camera(Protocol):
 
 
 @runtime_checkable
-class SelfHealing(Protocol):
+class SelfRestarting(Protocol):
     """A camera stream that starts a silent device again by itself: a silence is its own matter for so long."""
 
     #: By then it has given a picture or raised.

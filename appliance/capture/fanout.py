@@ -22,7 +22,7 @@ from appliance.capture.base import (
     Microphone,
     MicrophoneStream,
     OpusFrame,
-    SelfHealing,
+    SelfRestarting,
 )
 from appliance.capture.clock import LessonClock
 from appliance.capture.opus import OpusEncoder
@@ -204,7 +204,7 @@ class Capture:
         async with self._camera.open(clock) as stream:
             with self._open_stream(stream):
                 units = aiter(stream)
-                silent_s = stream.silent_at_most_s if isinstance(stream, SelfHealing) else self._silent_s
+                silent_s = stream.silent_at_most_s if isinstance(stream, SelfRestarting) else self._silent_s
                 while (unit := await _next(units, silent_s, self._no_pictures)) is not None:
                     if unit.capture_us <= self._last_picture_us:
                         raise CameraUnavailable(f"the camera's time went back to {unit.capture_us} µs")

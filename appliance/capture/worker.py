@@ -86,7 +86,7 @@ class WorkerStream:
         self.newest_us = after_us
         self.gave = self.lost = False
         self.restarts = 0
-        self.silent_at_most_s = patience.silent_at_most_s  # base.SelfHealing
+        self.silent_at_most_s = patience.silent_at_most_s  # base.SelfRestarting
         self._recipe = recipe
         self._patience = patience
         self._clock = clock

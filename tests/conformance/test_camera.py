@@ -213,7 +213,7 @@ async def test_closing_releases_its_threads(camera: Camera) -> None:
         await take(stream, 2)
     # asyncio's own: its executor's, and those that reap a process and are about to end.
     left = {thread.name for thread in set(threading.enumerate()) - before}
-    assert not {name for name in left if not name.startswith(("asyncio_", "waitpid-"))}
+    assert not {name for name in left if not name.startswith(("asyncio_", "asyncio-waitpid-"))}
 
 
 async def test_a_camera_that_nobody_reads_can_be_closed(camera: Camera) -> None:
