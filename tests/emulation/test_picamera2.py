@@ -72,7 +72,7 @@ def missing(units: list[AccessUnit]) -> int:
 async def test_a_still_costs_the_stream_no_more_than_one_picture() -> None:
     """Against the same stream without one, because a busy machine drops pictures of its own."""
     without, within = [], []
-    async with pi_camera(width=640, height=360).open(LessonClock.start()) as stream:
+    async with pi_camera(width=1280, height=720).open(LessonClock.start()) as stream:
         for _ in range(5):
             without.append(missing(await take(stream, 10)))
             still = asyncio.create_task(stream.still())
