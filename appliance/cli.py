@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from appliance.errors import KitError
 from appliance.options import parser
 from appliance.overrides import load_effective
-from appliance.settings import KitSettings
+from appliance.settings import KitSettings, load_settings
 from appliance.version import software_version
 from config.strict_toml import ConfigurationError
 
@@ -47,6 +47,14 @@ def _command(options: argparse.Namespace) -> int:
         from appliance.commands.discover import discover
 
         return discover(options)
+    if options.command == "enrol-files":
+        from appliance.commands.enrol_files import enrol_files
+
+        return enrol_files(options)
+    if options.command == "apply-boot-file":
+        from appliance.commands.apply_boot_file import apply
+
+        return apply(load_settings(options.config), options)
     settings = load_effective(options.config)
     if options.command == "check":
         print(f"{options.config}: good")

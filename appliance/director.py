@@ -19,7 +19,7 @@ from appliance.crew import Crew, OpenCapture, RunningLesson, SourceName
 from appliance.errors import KitError
 from appliance.face import face_of, status_of, with_pupils
 from appliance.hw import gestures
-from appliance.hw.base import Buzzer, Edge, OpenPanel
+from appliance.hw.base import Buzzer, Edge, Fault, OpenPanel
 from appliance.hw.gestures import Gesture, Hands
 from appliance.hw.health import SAID, Health
 from appliance.kept_lesson import KeptLesson, boot_id
@@ -55,6 +55,7 @@ class Director:
         self._delivery: Delivery | None = None
         self._troubles: dict[SourceName, KitError] = {}
         self._sound_warning: str | None = None
+        self.notice: Fault | None = None  # set before anything is shown
         self._voiceless = False  # by its settings: then the picture alone makes the lamp red
         self._health = Health()
         self._timers: dict[Literal["hold", "overdue", "stale"], asyncio.TimerHandle] = {}
@@ -159,7 +160,8 @@ class Director:
         now_s = self._loop.time()
         face = face_of(self._lesson, self._running, hands=self._hands, now_s=now_s, troubles=self._troubles, link=link)
         sound = self._crew.hearing()
-        self._panel.show(replace(face, voiceless=self._voiceless, health=self._health, sound=sound))
+        face = replace(face, voiceless=self._voiceless, health=self._health, sound=sound, notice=self.notice)
+        self._panel.show(face)
         warning = None if sound is None else sound.warning
         if warning != self._sound_warning:
             self._sound_warning = warning

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import logging
 import os
 import secrets
@@ -81,6 +82,11 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     room: str
     class_name: str
     class_path: str
+    code_digest: str = ""
+
+    def was_given_by(self, code: str) -> bool:
+        """Whether this is the code that they were got with. Of those that do not say, every code is."""
+        return self.code_digest in {"", digest_of(code)}
 
     @classmethod
     def load(cls, state_dir: Path) -> Credentials | None:
@@ -98,6 +104,11 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """Keep them in ``state_dir``, in place of older ones, so that a power cut leaves either. Raises
         ``StateUnusable``."""
         _write(state_dir / CREDENTIALS_FILE, msgspec.json.format(msgspec.json.encode(self), indent=2), replace=True)
+
+
+def digest_of(code: str) -> str:
+    """What is kept of an enrolment code: enough to know it again."""
+    return hashlib.sha256(code.strip().encode()).hexdigest()
 
 
 class Authoriser:

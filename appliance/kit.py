@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,7 @@ from typing import Protocol
 import aiohttp
 
 from appliance.board_stills import BoardStills
+from appliance.boot.notice import read_notice
 from appliance.capture.base import AccessUnit, Camera, Microphone, OpusFrame
 from appliance.capture.microphone import configured_microphone
 from appliance.crew import RunningLesson
@@ -37,6 +39,7 @@ from appliance.stream.probe import HttpRelayProbe
 from appliance.stream.publisher import Publisher
 from appliance.stream.stills import StillUploader
 from appliance.stream.uplink import Limits, Target, limits_of
+from appliance.stream.way import Way
 from appliance.supervise import Backoff, deadline, keep_running
 from appliance.version import software_version
 from wire.announcement import KitAnnouncement
@@ -83,6 +86,7 @@ class RelayLink:
         self._settings = settings
         self._limits = limits
         self._aim: Callable[[int, int], None] = lambda bits_per_s, fps: None
+        self._way = Way(settings.proxy, settings.ca_file)
         self._state_dir = state_dir
         self._software = software
         self._identity = Identity.load_or_create(state_dir)
@@ -99,7 +103,7 @@ class RelayLink:
 
     async def run(self, listener: Listener) -> None:
         """Enrol if need be, then keep the control channel up and bring stills to the relay, until cancelled."""
-        async with aiohttp.ClientSession() as http:
+        async with self._way.session() as http:
             credentials = await self._enrolled(http)
             bearer = Authoriser(self._identity, credentials)
             url = self._settings.url
@@ -112,6 +116,7 @@ class RelayLink:
                 limits=self._limits,
                 on_target=lambda target: self._aimed(target, listener),
                 on_state=lambda _: listener.show(),
+                way=self._way,
             )
             self._control = self._new_control(bearer, http, listener)
             self._known.set()
@@ -216,7 +221,8 @@ class RelayLink:
     async def _enrolled(self, http: aiohttp.ClientSession) -> Credentials:
         """What the relay told this kit at enrolment, now or earlier."""
         known, code = self._credentials, self._settings.enrol_code
-        if known is not None and (known.relay_url == self._settings.url or not code):
+        is_spent = known is not None and known.relay_url == self._settings.url and known.was_given_by(code)
+        if known is not None and (is_spent or not code):
             return known
         if not code:
             log.warning("this kit is not enrolled; put a code of `parta-relay kit enrol-code` into relay.enrol_code")
@@ -229,10 +235,11 @@ class RelayLink:
     async def _enrol(self, http: aiohttp.ClientSession, code: str) -> None:
         try:
             found = await enrol(http, self._settings.url, code, self._identity, software=self._software)
-        except RelayRefused:
+        except RelayRefused as error:
             if self._credentials is None:
                 raise
-            return  # the relay's address has changed, and the code is the one that was used back then
+            log.warning("this kit stays where it was enrolled: %s", error)
+            return  # the relay's address has changed, and the code is the one that was used back then; or it is wrong
         self._credentials = found
         log.info("enrolled as kit %s", found.kit_id)
         try:
@@ -262,6 +269,7 @@ class Kit:
             stills = BoardStills(state_dir)
             crew = KitCrew(camera, microphone, link, keeper, stills, tasks, voice=settings.microphone)
             director = self._director = Director(crew, panel, panel.buzzer, tasks)
+            director.notice = await asyncio.to_thread(read_notice, state_dir)
             vital = [
                 tasks.create_task(link.run(director), name="relay link"),
                 tasks.create_task(keeper.run(), name="lesson keeper"),
@@ -289,21 +297,23 @@ class Kit:
             self._director.edge(edge)
 
 
-async def enrol_now(relay_url: str, code: str, state_dir: Path) -> Credentials:
+async def enrol_now(relay: RelaySection, code: str, state_dir: Path) -> Credentials:
     """Enrol at a relay, once, and keep what it said. Raises a ``KitError``."""
     identity = await asyncio.to_thread(Identity.load_or_create, state_dir)
-    async with aiohttp.ClientSession() as http:
-        found = await enrol(http, relay_url, code, identity, software=f"parta-kit {software_version()}")
+    async with Way(relay.proxy, relay.ca_file).session() as http:
+        found = await enrol(http, relay.url, code, identity, software=f"parta-kit {software_version()}")
     await asyncio.to_thread(found.save, state_dir)
     return found
 
 
-def new_relay_probe(
-    url: str, state_dir: Path, credentials: Credentials | None, http: aiohttp.ClientSession
-) -> RelayProbe:
-    """The relay as the pre-flight checks ask it. Raises ``StateUnusable``."""
+@asynccontextmanager
+async def open_relay_probe(
+    relay: RelaySection, state_dir: Path, credentials: Credentials | None
+) -> AsyncIterator[RelayProbe]:
+    """The relay as the pre-flight checks ask it. Raises ``StateUnusable``, ``RelayUnreachable``."""
     bearer = None if credentials is None else Authoriser(Identity.load_or_create(state_dir), credentials)
-    return HttpRelayProbe(url, bearer, http)
+    async with Way(relay.proxy, relay.ca_file).session() as http:
+        yield HttpRelayProbe(relay.url, bearer, http)
 
 
 async def _refresh(director: Director) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 DEFAULT_CONFIG = Path("/etc/parta/kit.toml")
+BOOT_FILE = Path("/boot/firmware/parta.toml")
 LOOK_S = 3.0
 
 Parser = argparse.ArgumentParser
@@ -49,6 +50,8 @@ def parser(version: str) -> Parser:
     _discover(commands)
     _enrol(commands, config)
     _doctor(commands, config)
+    _apply_boot_file(commands, config)
+    _enrol_files(commands)
     return root
 
 
@@ -104,6 +107,32 @@ def _doctor(commands: Commands[Parser], config: Parents) -> None:
     )
     _json(doctor)
     doctor.add_argument("--no-capture", dest="capture", action="store_false", help="leave camera and microphone alone")
+
+
+def _apply_boot_file(commands: Commands[Parser], config: Parents) -> None:
+    apply = commands.add_parser(
+        "apply-boot-file",
+        parents=config,
+        help="take over what parta.toml on the card says (run as root, before the kit starts)",
+        description="Take over what parta.toml on the card says: all of it, or, when anything in it is wrong, nothing; "
+        "parta-error.txt beside it then says what. Codes and keys are removed from the card once they are applied.",
+    )
+    apply.add_argument("--file", type=Path, metavar="FILE", default=BOOT_FILE, help=f"default: {BOOT_FILE}")
+    apply.add_argument(
+        "--root", type=Path, metavar="DIR", default=Path("/"), help="the system to write to (default: /)"
+    )
+
+
+def _enrol_files(commands: Commands[Parser]) -> None:
+    files = commands.add_parser(
+        "enrol-files",
+        help="make one parta.toml per room from a table",
+        description="Make one parta.toml per room from a CSV table. Nothing is written unless every row is right. "
+        "Columns: room, relay, code (wanted), class, proxy, ca_file, wifi_ssid, wifi_security (psk, eap, open), "
+        "wifi_psk, wifi_identity, wifi_password, wifi_ca_file, address, gateway, dns, ntp.",
+    )
+    files.add_argument("rooms", type=Path, metavar="ROOMS.CSV", help="UTF-8; columns parted by , or ;")
+    files.add_argument("--out", type=Path, metavar="DIR", required=True, help="where the rooms' folders are made")
 
 
 def _seconds(text: str) -> float:

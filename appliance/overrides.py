@@ -58,10 +58,15 @@ def read_overrides(state_dir: Path) -> dict[str, dict[str, Any]]:
         raise StateUnusable(f"{path}: damaged ({error}); delete it and set this kit up again") from error
 
 
-def set_overrides(state_dir: Path, changes: Overrides) -> None:
-    """Set these keys, and leave the others. A power cut leaves old or new. Raises ``StateUnusable``."""
+def set_overrides(state_dir: Path, changes: Overrides, *, instead_of: Overrides | None = None) -> None:
+    """Set these keys, ``instead_of`` others that fall back to ``kit.toml``, and leave the rest.
+
+    A power cut leaves old or new. Raises ``StateUnusable``.
+    """
     path = state_dir / OVERRIDES_FILE
     table = read_overrides(state_dir)
+    for section, values in (instead_of or {}).items():
+        table[section] = {key: value for key, value in table.get(section, {}).items() if key not in values}
     for section, values in changes.items():
         table[section] = {**table.get(section, {}), **values}
     try:

@@ -34,6 +34,8 @@ class RelaySection(_Section, frozen=True, kw_only=True):
 
     url: str = "http://127.0.0.1:8080"
     enrol_code: str = ""
+    proxy: str = ""
+    ca_file: str = ""
 
 
 class CameraSection(_Section, frozen=True, kw_only=True):
@@ -136,6 +138,8 @@ def check(settings: KitSettings, *, origin: str) -> None:
         )
     if not settings.relay.url.startswith(("http://", "https://")):
         raise ConfigurationError(f"{origin}: relay.url: must start with https:// (or http:// on a trusted wire)")
+    if settings.relay.proxy and not settings.relay.proxy.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{origin}: relay.proxy: must start with http:// (or https://)")
     if trouble := panel_trouble(settings.panel):
         raise ConfigurationError(f"{origin}: {trouble}")
 

@@ -15,15 +15,13 @@ from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
 
-import aiohttp
-
 from appliance.capture.base import Camera, Microphone
 from appliance.commands.discover import offers
 from appliance.discovery import look_around
 from appliance.errors import KitError, PanelUnavailable
 from appliance.hw.base import Face
 from appliance.identity import Credentials
-from appliance.kit import new_panel, new_relay_probe, new_sources
+from appliance.kit import new_panel, new_sources, open_relay_probe
 from appliance.preflight import (
     Finding,
     Name,
@@ -93,17 +91,15 @@ def as_text(finding: Finding) -> str:
 async def _findings(settings: KitSettings, *, capture: bool) -> AsyncGenerator[Finding, None]:
     state_dir = Path(settings.kit.state_dir)
     yield await check_storage(state_dir)
-    async with aiohttp.ClientSession() as http:
-        try:
-            credentials = Credentials.load(state_dir)
-            probe = new_relay_probe(settings.relay.url, state_dir, credentials, http)
-        except KitError as error:
-            yield failed("enrolment", str(error), "the line above says it")
-            return
-        yield await _enrolment(credentials, settings.relay.url)
-        async with aclosing(_network(probe, enrolled=credentials is not None)) as found:
-            async for finding in found:
-                yield finding
+    try:
+        credentials = Credentials.load(state_dir)
+        async with open_relay_probe(settings.relay, state_dir, credentials) as probe:
+            yield await _enrolment(credentials, settings.relay.url)
+            async with aclosing(_network(probe, enrolled=credentials is not None)) as found:
+                async for finding in found:
+                    yield finding
+    except KitError as error:
+        yield failed("enrolment", str(error), "the line above says it")
     if capture:
         async with aclosing(_devices(settings)) as found:
             async for finding in found:

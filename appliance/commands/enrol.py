@@ -24,7 +24,7 @@ def enrol(settings: KitSettings, options: argparse.Namespace) -> int:
     state_dir = Path(settings.kit.state_dir)
     overrides = {} if options.relay is None else {"relay": {"url": options.relay}}
     effective = merged(settings, overrides, origin="--relay")
-    found = asyncio.run(enrol_now(effective.relay.url, options.code, state_dir))
+    found = asyncio.run(enrol_now(effective.relay, options.code, state_dir))
     if options.relay is not None:
         set_overrides(state_dir, overrides)
     give_to_owner(state_dir)
@@ -34,7 +34,9 @@ def enrol(settings: KitSettings, options: argparse.Namespace) -> int:
 
 def as_json(found: Credentials) -> str:
     """For scripts. The class's link is not for their logs."""
-    told = {key: value for key, value in msgspec.structs.asdict(found).items() if key != "class_path"}
+    told = {
+        key: value for key, value in msgspec.structs.asdict(found).items() if key not in {"class_path", "code_digest"}
+    }
     return json.dumps(told, ensure_ascii=False)
 
 

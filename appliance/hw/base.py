@@ -69,7 +69,8 @@ class LinkFace:
 class Face:
     """All that a panel can tell. A real one shows the tally and the hold; a page shows the rest too.
 
-    ``voiceless``: the kit has no microphone, by its settings.
+    ``voiceless``: the kit has no microphone, by its settings. ``notice``: something to put right,
+    which no lesson waits for.
     """
 
     state: KitState = "idle"
@@ -81,6 +82,7 @@ class Face:
     sound: SoundFigures | None = None
     voiceless: bool = False
     health: Health = field(default_factory=Health)
+    notice: Fault | None = None
     link: LinkFace = field(default_factory=LinkFace)
 
 

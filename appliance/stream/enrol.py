@@ -10,7 +10,7 @@ import msgspec
 from yarl import URL
 
 from appliance.errors import RelayRefused, RelayUnreachable
-from appliance.identity import Credentials, Identity
+from appliance.identity import Credentials, Identity, digest_of
 from appliance.stream.ask import Request, ask
 
 _CODE_REFUSED = (
@@ -46,4 +46,4 @@ async def enrol(
         enrolled = msgspec.json.decode(reply.body, type=_Enrolled)
     except msgspec.DecodeError as error:
         raise RelayUnreachable(f"{url} does not answer like a relay: {error}; check relay.url") from error
-    return Credentials(relay_url=relay_url, **msgspec.structs.asdict(enrolled))
+    return Credentials(relay_url=relay_url, code_digest=digest_of(code), **msgspec.structs.asdict(enrolled))

@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-import aiohttp
 from yarl import URL
 
 from appliance.capture.base import AccessUnit, OpusFrame
@@ -25,6 +24,7 @@ from appliance.stream.key_frames import DEBOUNCE_S, KeyFrameRequests
 from appliance.stream.queues import PictureQueue, VoiceQueue
 from appliance.stream.route import Route, route_to
 from appliance.stream.uplink import Limits, Target, Uplink
+from appliance.stream.way import Way
 from appliance.stream.whip import WhipAnswer, WhipClient
 from appliance.supervise import Backoff
 
@@ -80,6 +80,7 @@ class Publisher:
         redial_s: tuple[float, float] = REDIAL_S,
         refused_s: float = REFUSED_S,
         debounce_s: float = DEBOUNCE_S,
+        way: Way | None = None,
     ) -> None:
         """``on_target`` is told what the encoder is to make, whenever that changes and at each lesson's start."""
         self._endpoint = URL(endpoint)
@@ -88,6 +89,7 @@ class Publisher:
         self._on_target = on_target
         self._told: Target | None = None
         self._bearer = bearer
+        self._way = way or Way()
         self._on_state = on_state
         self._trusted_hosts = trusted_hosts
         self._times = times
@@ -147,7 +149,7 @@ class Publisher:
         self._backoff.reset()
         self._down_since_s = asyncio.get_running_loop().time()
         # A pooled connection may have died with the network, and would swallow the POST that matters.
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as http:
+        async with self._way.session(force_close=True) as http:
             hosts = self._trusted_hosts
             whip = WhipClient(str(self._endpoint), self._bearer, http, lesson_id=lesson_id, trusted_hosts=hosts)
             try:

@@ -21,7 +21,7 @@ from appliance.commands import doctor as doctor_module
 from appliance.commands.doctor import NOT_READY
 from appliance.hw.base import Edge, Face
 from appliance.kit import enrol_now, new_panel, new_sources
-from appliance.settings import CameraSection, MicrophoneSection, PanelSection
+from appliance.settings import CameraSection, MicrophoneSection, PanelSection, RelaySection
 from tests.running import FoundedSchool, RunningRelay, free_port
 
 NETWORK = ("relay", "round_trip", "clock", "udp")
@@ -62,7 +62,7 @@ class Clinic:
     enrol_code: str
 
     async def enrol(self) -> None:
-        await enrol_now(self.relay.url, self.enrol_code, self.patient.state)
+        await enrol_now(RelaySection(url=self.relay.url), self.enrol_code, self.patient.state)
 
 
 @pytest.fixture

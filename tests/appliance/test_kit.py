@@ -16,13 +16,17 @@ import pytest
 
 from appliance import director as director_module
 from appliance import kit as kit_module
+from appliance.boot.notice import write_notice
 from appliance.cli import STOP_AT_MOST_S
 from appliance.hw import gestures
 from appliance.hw.simulated.server import STOP_CONNECTIONS_S
+from appliance.identity import Credentials
 from appliance.kit import STOP_LESSON_S, STOP_LINK_S, STOP_STATE_S, Kit
 from appliance.settings import CameraSection, KitSection, KitSettings, NetworkSection, PanelSection, RelaySection
+from relay.clock import moment
 from tests.appliance.control_relay import CODE, ControlRelay, control_relay
 from tests.appliance.stream.whip_server import whip_server
+from tests.relay.running import serving
 from tests.running import RunningKit, free_port
 
 WITHIN_S = 15
@@ -159,6 +163,34 @@ async def test_a_relay_that_moved_is_found_with_the_code_of_old_still_in_the_fil
     async with running_kit(tmp_path, port, host="localhost") as kit:
         await kit.until(control="up")
     assert len(scripted.codes) == 2  # the second was refused, as used
+
+
+async def test_a_new_code_moves_an_enrolled_kit_and_a_wrong_one_leaves_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(tmp_path / "relay") as real:
+        async with real.at.office() as office:
+            await office.add_school("7")
+            await office.add_class("7Б", None)
+            codes = [
+                (await office.issue_code(room, "7Б", None, moment().unix_ms, 3600)).secret for room in ("12", "13")
+            ]
+        port = int(real.url.rpartition(":")[2])
+        for code, room in ((codes[0], "12"), (codes[1], "13"), ("WRONG-CODE", "13")):
+            async with running_kit(tmp_path, port, code=code) as kit:
+                await kit.until(control="up")
+            known = Credentials.load(tmp_path / "state")
+            assert known is not None
+            assert known.room == room
+    assert "this kit stays where it was enrolled" in caplog.text
+
+
+async def test_what_the_kit_has_to_tell_is_in_its_status(tmp_path: Path) -> None:
+    write_notice(tmp_path / "state", "boot_file_refused", "parta.toml: camera.fsp: unknown key")
+    async with running_kit(tmp_path, free_port(), code="") as kit:
+        status = await kit.status()
+    assert status["notice"] == {"key": "boot_file_refused", "reason": "parta.toml: camera.fsp: unknown key"}
+    assert status["fault"] is None
 
 
 async def test_a_code_that_does_not_hold_is_told_once_and_the_kit_works_on(

@@ -23,6 +23,7 @@ def status(face: Face) -> dict[str, Any]:
         "hold": round(face.hold, 3),
         "hold_for": face.hold_for,
         "lesson": None if face.lesson is None else _lesson(face.lesson),
+        "notice": None if face.notice is None else asdict(face.notice),
         "fault": None if face.fault is None else asdict(face.fault),
         "voiceless": face.voiceless,
         "health": asdict(face.health) | {"warnings": face.health.warnings},

@@ -103,6 +103,7 @@ async def test_status_has_the_documented_shape(bench: Bench) -> None:
                 "wifi_dbm": None, "warnings": ["under_voltage"],
             },
             "sound": {"level_dbfs": -30.5, "peak_dbfs": -20.0, "warning": "silent", "device": "USB Audio"},
+            "notice": None,
             "link": {
                 "control": "up", "publisher": "up", "relay": "http://r", "class_path": "/c/x", "viewers": 2,
                 "viewers_receiving": None, "rtt_ms": 1.2, "loss": None, "bitrate_kbps": None,

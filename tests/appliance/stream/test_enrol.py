@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from appliance.errors import RelayRefused, RelayUnreachable
-from appliance.identity import Credentials, Identity
+from appliance.identity import Credentials, Identity, digest_of
 from appliance.stream.ask import RelayBusy
 from appliance.stream.enrol import enrol
 from tests.appliance.stream.web_server import Handler, web_server
@@ -36,7 +36,7 @@ async def test_a_code_gives_the_kit_its_place(tmp_path: Path) -> None:
     identity = Identity.load_or_create(tmp_path)
     async with web_server(_answering(201, ENROLLED | {"of_a_newer_relay": 1})) as server:
         credentials = await enrol(server.http, server.url, " 7K4-PQX \n", identity, software="parta-kit 0.1.0")
-        assert credentials == Credentials(relay_url=server.url, **ENROLLED)
+        assert credentials == Credentials(relay_url=server.url, code_digest=digest_of("7K4-PQX"), **ENROLLED)
         (asked,) = server.asked
         assert (asked.method, asked.url) == ("POST", f"{server.url}/api/enrol")
         sent = {"code": "7K4-PQX", "public_key": identity.public_key, "software": "parta-kit 0.1.0"}

@@ -1,0 +1,144 @@
+"""``parta-kit enrol-files rooms.csv --out DIR``: one ``parta.toml`` per room, each checked as the kit will check it.
+
+Runs on the IT person's PC; needs no kit. Nothing is written unless every row is right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from appliance.boot.file import FILE_NAME, BootFile, as_toml, check_boot_file, read_boot_file
+from appliance.durable import write_durably
+from appliance.settings import KitSettings
+from config.strict_toml import ConfigurationError, convert
+
+Reader = Callable[[str], Any]
+
+
+def _list(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+#: What a column is called, and which key it fills.
+COLUMNS: Mapping[str, tuple[str, str, Reader]] = {
+    "room": ("kit", "room", str),
+    "class": ("kit", "class_name", str),
+    "relay": ("relay", "url", str),
+    "code": ("relay", "enrol_code", str),
+    "proxy": ("relay", "proxy", str),
+    "ca_file": ("relay", "ca_file", str),
+    "wifi_ssid": ("wifi", "ssid", str),
+    "wifi_security": ("wifi", "security", str),
+    "wifi_psk": ("wifi", "psk", str),
+    "wifi_identity": ("wifi", "identity", str),
+    "wifi_password": ("wifi", "password", str),
+    "wifi_ca_file": ("wifi", "ca_file", str),
+    "address": ("lan", "address", str),
+    "gateway": ("lan", "gateway", str),
+    "dns": ("lan", "dns", _list),
+    "ntp": ("lan", "ntp", _list),
+}
+_COLUMN_OF = {f"{section}.{key}": column for column, (section, key, _) in COLUMNS.items()}
+WANTED = ("room", "relay", "code")
+#: What every file system and every person can read.
+_UNSAFE = re.compile(r"[^\w.-]+")
+
+
+def enrol_files(options: argparse.Namespace) -> int:
+    """Write the files. Raises ``ConfigurationError`` that names every wrong row and its column."""
+    files = boot_files(_read(options.rooms), origin=options.rooms.name)
+    for folder, boot in files.items():
+        path = options.out / folder / FILE_NAME
+        try:
+            write_durably(path, as_toml(boot).encode())
+        except OSError as error:
+            raise ConfigurationError(f"{path}: cannot be written: {error.strerror}; choose another --out") from error
+    print(f"{len(files)} files in {options.out}, one folder per room. They hold codes and keys: keep them to yourself.")
+    return 0
+
+
+def boot_files(text: str, *, origin: str) -> dict[str, BootFile]:
+    """The boot file of each row, by the folder that it goes into. Raises ``ConfigurationError``."""
+    rows = csv.DictReader(io.StringIO(text, newline=""), dialect=_dialect(text), restkey="", strict=True)
+    _check_heading(rows.fieldnames or [], origin)
+    files: dict[str, BootFile] = {}
+    troubles = []
+    try:
+        for row in rows:
+            where = f"{origin}, row {rows.line_num}"
+            try:
+                boot = _boot_file(row, where)
+                folder = _UNSAFE.sub("-", boot.kit.room).strip(".-") or "room"
+            except ConfigurationError as error:
+                troubles.append(str(error))
+                continue
+            if folder in files:
+                troubles.append(f"{where}: room: {boot.kit.room} is there already")
+            files[folder] = boot
+    except csv.Error as error:
+        raise ConfigurationError(f"{origin}, row {rows.line_num}: not valid CSV: {error}") from error
+    if troubles:
+        raise ConfigurationError("\n".join(troubles))
+    if not files:
+        raise ConfigurationError(f"{origin}: holds no room; write one in each row below the heading")
+    return files
+
+
+def _dialect(text: str) -> type[csv.Dialect]:
+    """Spreadsheets of some countries, Russia's among them, part columns by semicolons."""
+
+    class Dialect(csv.excel):
+        delimiter = ";" if text.partition("\n")[0].count(";") > text.partition("\n")[0].count(",") else ","
+
+    return Dialect
+
+
+def _check_heading(heading: Sequence[str], origin: str) -> None:
+    for column in heading:
+        if column not in COLUMNS:
+            raise ConfigurationError(f"{origin}, row 1: {column!r}: unknown column; known: {', '.join(COLUMNS)}")
+    for column in WANTED:
+        if column not in heading:
+            raise ConfigurationError(f"{origin}, row 1: the column {column!r} is missing")
+    if len(set(heading)) < len(heading):
+        raise ConfigurationError(f"{origin}, row 1: a column is there twice")
+
+
+def _boot_file(row: Mapping[str, Any], where: str) -> BootFile:
+    if "" in row or None in row.values():
+        raise ConfigurationError(f"{where}: has another number of columns than the heading")
+    table: dict[str, dict[str, Any]] = {}
+    for column, (section, key, read) in COLUMNS.items():
+        if text := row.get(column, "").strip():
+            table.setdefault(section, {})[key] = read(text)
+    for column in WANTED:
+        if not row[column].strip():
+            raise ConfigurationError(f"{where}: {column}: is empty")
+    try:
+        boot = convert(table, BootFile, origin=where)
+        check_boot_file(boot, KitSettings(), origin=where)
+        return read_boot_file(as_toml(boot), KitSettings(), origin=where)  # as the kit will
+    except ConfigurationError as error:
+        raise ConfigurationError(_in_columns(str(error))) from error
+
+
+def _in_columns(text: str) -> str:
+    """The same, with columns' names where the file's keys are."""
+    for key, column in _COLUMN_OF.items():
+        text = re.sub(rf"(?<![\w.]){re.escape(key)}(?!\w)", column, text)
+    return text
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f'{path}: not UTF-8 text; save it as "CSV UTF-8"') from error
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,135 @@
+"""``parta.toml``: what is wrong is named with its key, and what is right survives being written and read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.boot.file import (
+    BootFile,
+    KitPart,
+    LanPart,
+    RelayPart,
+    WifiPart,
+    as_toml,
+    overrides_of,
+    read_boot_file,
+    without_secrets,
+)
+from appliance.settings import KitSettings
+from config.strict_toml import ConfigurationError
+
+WHOLE = """
+[kit]
+room = "Кабинет 12"
+class_name = "7Б"
+[relay]
+url = "https://parta.school.example"
+enrol_code = "ABCD-EFGH"
+proxy = "http://proxy.school.example:3128"
+ca_file = "school.pem"
+[wifi]
+ssid = "Школа"
+psk = "correct horse"
+[lan]
+address = "192.168.1.20/24"
+gateway = "192.168.1.1"
+dns = ["192.168.1.1"]
+ntp = ["ntp.school.example"]
+[camera]
+fps = 15
+"""
+
+
+def _read(text: str, known: WifiPart | None = None) -> BootFile:
+    return read_boot_file(text, KitSettings(), origin="parta.toml", known=known)
+
+
+def test_everything_that_it_may_say_is_read() -> None:
+    boot = _read(WHOLE)
+    assert (boot.kit.room, boot.wifi.ssid, boot.lan.ntp) == ("Кабинет 12", "Школа", ("ntp.school.example",))
+    assert overrides_of(boot)["camera"] == {"fps": 15}
+    assert overrides_of(boot, "/state/relay-ca.pem")["relay"] == {
+        "url": "https://parta.school.example",
+        "enrol_code": "ABCD-EFGH",
+        "proxy": "http://proxy.school.example:3128",
+        "ca_file": "/state/relay-ca.pem",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[wifi]\nsid = 'x'", "wifi.sid: unknown key; did you mean ssid?"),
+        ("[wlan]\nssid = 'x'", "wlan: unknown key; did you mean lan?"),
+        ("[wifi]\nssid = 'x'\npsk = 'short'", "wifi.psk: must be a password of 8 to 63"),
+        ("[wifi]\nssid = 'x'\npsk = 'восемь-букв'", "wifi.psk: must be a password of 8 to 63"),
+        ('[wifi]\nssid = "x"\npsk = "eight\\nletters"', "wifi.psk: must be a password of 8 to 63"),
+        ("[wifi]\npsk = 'long enough'", "wifi.ssid: is empty, and wifi.psk is not"),
+        ("[wifi]\nssid = 'x'\nsecurity = 'eap'\nidentity = 'kit'", "wifi.identity: and wifi.password are both wanted"),
+        ("[wifi]\nssid = 'x'\nsecurity = 'wep'", "wifi.security: invalid enum value 'wep'"),
+        (f"[wifi]\nssid = '{'Ш' * 17}'\nsecurity = 'open'", "wifi.ssid: is longer than 32 octets"),
+        ("[lan]\naddress = '192.168.1.300/24'", 'lan.address: "192.168.1.300/24" is no IPv4 address'),
+        ("[lan]\naddress = '192.168.1.20'", 'lan.address: "192.168.1.20" lacks its prefix'),
+        ("[lan]\naddress = '192.168.1.20/24'\ngateway = '10.0.0.1'", 'lan.gateway: "10.0.0.1" is no address within'),
+        ("[lan]\ngateway = '10.0.0.1'", "lan.address: is empty, and lan.gateway is not"),
+        ("[lan]\ndns = ['dns.example']", 'lan.dns: "dns.example" is no IPv4 address'),
+        ('[lan]\nntp = ["a\\nb"]', "lan.ntp: "),
+        ("[relay]\nurl = 'parta.example'", "relay.url: must start with https://"),
+        ("[relay]\nproxy = 'proxy:3128'", "relay.proxy: must start with http://"),
+        ("[relay]\nca_file = '../../etc/shadow'", "relay.ca_file: "),
+        ("[camera]\nfsp = 3", "camera.fsp: unknown key; did you mean fps?"),
+        ("[camera]\nfps = 0", "camera.fps: expected int >= 1"),
+        ("[kit]\nstate_dir = '/'", "kit.state_dir: unknown key"),
+        ("[relay\n", "not valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_key(text: str, told: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        _read(text)
+    assert str(caught.value).startswith(f"parta.toml: {told}")
+
+
+def test_a_wifi_whose_key_the_kit_has_needs_none_on_the_card() -> None:
+    known = WifiPart(ssid="Школа")
+    assert _read('[wifi]\nssid = "Школа"\n', known).wifi == known
+    with pytest.raises(ConfigurationError, match=r"wifi\.psk"):
+        _read('[wifi]\nssid = "Другая"\n', known)
+
+
+def test_no_secret_stays_in_what_may_stay_on_the_card() -> None:
+    eap = WifiPart(ssid="x", security="eap", identity="kit", password="p4ssword-of-the-kit", psk="k3y-of-the-kit")
+    left = as_toml(without_secrets(BootFile(relay=RelayPart(enrol_code="C0DE"), wifi=eap)))
+    assert not any(secret in left for secret in ("p4ssword", "k3y", "C0DE"))
+    assert 'identity = "kit"' in left
+
+
+def test_the_shipped_file_is_one_that_a_kit_takes_with_everything_in_it() -> None:
+    """Commented keys included: they are what people will switch on."""
+    shipped = (Path(__file__).parents[3] / "config" / "parta.toml").read_text(encoding="utf-8")
+    assert _read(shipped).wifi.ssid == "School"
+    every = re.sub(r"^# (\w+ = )", r"\1", shipped, flags=re.MULTILINE)
+    boot = msgspec.to_builtins(_read(every))
+    for section, part in (("kit", KitPart), ("relay", RelayPart), ("wifi", WifiPart), ("lan", LanPart)):
+        assert set(boot[section]) | {"security"} >= set(part.__struct_fields__), section
+
+
+plain = st.text(max_size=20)
+boot_files = st.builds(
+    BootFile,
+    kit=st.builds(KitPart, room=plain, class_name=plain),
+    relay=st.builds(RelayPart, enrol_code=plain),
+    wifi=st.builds(WifiPart, ssid=st.just("x"), security=st.just("open"), identity=plain, hidden=st.booleans()),
+    lan=st.builds(LanPart, dns=st.just(("10.0.0.1", "10.0.0.2"))),
+    camera=st.builds(dict, fps=st.integers(1, 60)),
+)
+
+
+@given(boot_files)
+def test_what_is_written_is_read_the_same(boot: BootFile) -> None:
+    assert _read(as_toml(boot)) == boot

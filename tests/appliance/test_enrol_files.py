@@ -1,0 +1,90 @@
+"""``parta-kit enrol-files``: a table in, one boot file per room out, each one that a kit will take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appliance.boot.file import read_boot_file
+from appliance.cli import CANNOT_START, OK, main
+from appliance.commands.enrol_files import boot_files
+from appliance.settings import KitSettings
+from config.strict_toml import ConfigurationError
+
+HEADING = "room,class,relay,code,wifi_ssid,wifi_security,wifi_psk,wifi_identity,wifi_password,address,gateway,ntp"
+ROW_12 = "12,7Б,https://parta.example,AAAA-1111,School,psk,long enough,,,192.168.1.12/24,192.168.1.1,ntp.a ntp.b"
+ROW_13 = "Кабинет 13,8А,https://parta.example,BBBB-2222,School,eap,,kit13,pass word,,,"
+
+
+def _table(*rows: str) -> str:
+    return "\n".join([HEADING, *rows]) + "\n"
+
+
+def test_each_row_is_a_file_that_a_kit_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "rooms.csv"
+    table.write_text(_table(ROW_12, ROW_13), encoding="utf-8-sig")
+    assert main(["enrol-files", str(table), "--out", str(tmp_path / "out")]) == OK
+    assert "2 files" in capsys.readouterr().out
+    text = (tmp_path / "out" / "12" / "parta.toml").read_text(encoding="utf-8")
+    boot = read_boot_file(text, KitSettings(), origin="parta.toml")
+    assert (boot.kit.class_name, boot.relay.enrol_code, boot.wifi.psk) == ("7Б", "AAAA-1111", "long enough")
+    assert (boot.lan.address, boot.lan.ntp) == ("192.168.1.12/24", ("ntp.a", "ntp.b"))
+    assert (tmp_path / "out" / "Кабинет-13" / "parta.toml").exists()
+    assert (tmp_path / "out" / "12" / "parta.toml").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_table_parted_by_semicolons_is_read_too() -> None:
+    files = boot_files("room;relay;code\n12;https://a;C\n", origin="rooms.csv")
+    assert files["12"].relay.url == "https://a"
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (ROW_12.replace("long enough", "short"), "rooms.csv, row 2: wifi_psk: must be a password"),
+        (ROW_12.replace("https://parta.example", "parta.example"), "rooms.csv, row 2: relay: must start with https://"),
+        (ROW_12.replace("psk,", "wep,"), "rooms.csv, row 2: wifi_security: invalid enum value 'wep'"),
+        (ROW_12.replace("192.168.1.1,", "10.0.0.1,"), "rooms.csv, row 2: gateway:"),
+        (ROW_12.replace("AAAA-1111", ""), "rooms.csv, row 2: code: is empty"),
+        (ROW_12 + "\n" + ROW_12, "rooms.csv, row 3: room: 12 is there already"),
+        (ROW_12 + "\n" + ROW_13.replace("pass word", ""), "rooms.csv, row 3: wifi_identity: and wifi_password"),
+        (ROW_12 + ",more", "rooms.csv, row 2: has another number of columns"),
+        ("12,7Б", "rooms.csv, row 2: has another number of columns"),
+        ("", "rooms.csv: holds no room"),
+    ],
+)
+def test_what_is_wrong_is_named_with_row_and_column(rows: str, told: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        boot_files(_table(*([rows] if rows else [])), origin="rooms.csv")
+    assert str(caught.value).startswith(told)
+
+
+def test_every_wrong_row_is_told_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        boot_files(_table(ROW_12.replace("long enough", "short"), ROW_13.replace("pass word", "")), origin="rooms.csv")
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == [
+        "rooms.csv, row 2",
+        "rooms.csv, row 3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("heading", "told"),
+    [
+        ("room,relay,kode", "'kode': unknown column"),
+        ("room,relay", "the column 'code' is missing"),
+        ("room,relay,code,room", "a column is there twice"),
+    ],
+)
+def test_a_wrong_heading_is_told(heading: str, told: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        boot_files(f"{heading}\n12,https://a,C\n", origin="rooms.csv")
+    assert told in str(caught.value)
+
+
+def test_nothing_is_written_unless_every_row_is_right(tmp_path: Path) -> None:
+    table = tmp_path / "rooms.csv"
+    table.write_text(_table(ROW_12, ROW_13.replace("pass word", "")), encoding="utf-8")
+    assert main(["enrol-files", str(table), "--out", str(tmp_path / "out")]) == CANNOT_START
+    assert not (tmp_path / "out").exists()
