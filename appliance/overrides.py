@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import msgspec
 
 from appliance.durable import write_durably
-from appliance.identity import CREDENTIALS_FILE, KEY_FILE, StateUnusable
+from appliance.identity import StateUnusable
 from appliance.settings import KitSettings, check, load_settings
 from config.strict_toml import ConfigurationError, convert
 
@@ -81,8 +82,10 @@ def give_to_owner(state_dir: Path) -> None:
         return
     try:
         owner = state_dir.stat()
-        for name in (KEY_FILE, CREDENTIALS_FILE, OVERRIDES_FILE):
-            if (path := state_dir / name).exists():
+        for path in state_dir.iterdir():
+            found = path.lstat()
+            # One with a second name may be somebody else's file, linked here by the kit's user.
+            if found.st_uid == 0 and stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
                 os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
     except OSError as error:
         raise StateUnusable(f"{state_dir}: cannot be given to the kit ({error.strerror})") from error

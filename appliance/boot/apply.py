@@ -22,12 +22,11 @@ from appliance.boot.file import (
     overrides_of,
     read_boot_file,
     without_secrets,
-    without_wifi_secrets,
 )
 from appliance.boot.notice import clear_notice, write_notice
 from appliance.boot.system_files import SystemFile, system_files
 from appliance.durable import remove_durably, write_durably
-from appliance.overrides import set_overrides
+from appliance.overrides import Overrides, set_overrides
 from appliance.settings import KitSettings
 from config.strict_toml import ConfigurationError
 
@@ -58,15 +57,21 @@ class Card:
 
 def apply_boot_file(card: Card, settings: KitSettings) -> bool:
     """Apply the file if it is new. True if it was. Raises ``ConfigurationError``, having told it on the card."""
-    text = _read(card.file)
     record = _record(card.state_dir)
-    if text is None or (record is not None and record.digest == _digest(text)):
-        return False
     try:
-        _apply(card, settings, text, record)
+        content = _read(card.file)
+        if content is None or (record is not None and record.digest == _digest(content)):
+            return False
+        _apply(card, settings, _text(content), record)
     except ConfigurationError as error:
         tell(card, str(error))
         raise
+    except OSError as error:
+        reason = (
+            f"{FILE_NAME}: cannot be taken over: {error.strerror or error}; is the card worn out or write-protected?"
+        )
+        tell(card, reason)
+        raise ConfigurationError(reason) from error
     clear_notice(card.state_dir)
     with contextlib.suppress(OSError):  # a card that cannot be written now keeps an old error file
         remove_durably(card.file.with_name(ERROR_FILE))
@@ -95,13 +100,22 @@ def _apply(card: Card, settings: KitSettings, text: str, record: _Record | None)
     ca_file = card.state_dir / RELAY_CA_FILE
     if relay_ca is not None:
         write_durably(ca_file, relay_ca.encode())
-    forgotten = {} if record is None else overrides_of(record.boot, str(ca_file) if record.boot.relay.ca_file else "")
-    set_overrides(card.state_dir, overrides_of(boot, str(ca_file) if relay_ca else ""), instead_of=forgotten)
+    changes = overrides_of(boot, str(ca_file) if relay_ca else "")
+    set_overrides(card.state_dir, changes, instead_of=_forgotten(record, boot))
     left = without_secrets(boot)
-    on_card = as_toml(left, APPLIED)
-    record = _Record(digest=_digest(on_card), boot=msgspec.structs.replace(left, wifi=without_wifi_secrets(left.wifi)))
-    write_durably(card.state_dir / RECORD_FILE, msgspec.json.encode(record))
-    write_durably(card.file, on_card.encode())
+    on_card = as_toml(left, APPLIED).encode()
+    write_durably(card.state_dir / RECORD_FILE, msgspec.json.encode(_Record(digest=_digest(on_card), boot=left)))
+    write_durably(card.file, on_card)
+
+
+def _forgotten(record: _Record | None, boot: BootFile) -> Overrides:
+    """What the file before this one set; and its code, which is for nobody but its own relay."""
+    if record is None:
+        return {}
+    before = dict(overrides_of(record.boot, record.boot.relay.ca_file))
+    if boot.relay.url != record.boot.relay.url:
+        before["relay"] = {**before.get("relay", {}), "enrol_code": ""}
+    return before
 
 
 def _write_all(root: Path, files: list[SystemFile]) -> None:
@@ -127,6 +141,7 @@ def _write(path: Path, content: bytes | None, mode: int) -> None:
     if content is None:
         remove_durably(path)
         return
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)  # timesyncd reads its own as another user
     write_durably(path, content)
     path.chmod(mode)
 
@@ -143,16 +158,22 @@ def _pem(card: Card, section: str, name: str) -> str | None:
     return text
 
 
-def _read(path: Path) -> str | None:
+def _read(path: Path) -> bytes | None:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
-    # Windows' Notepad marks UTF-8; an undecodable byte is told as TOML's error, with its line.
-    return content.decode("utf-8-sig", errors="replace")
+    if len(content) > MAX_BYTES:
+        raise ConfigurationError(f"{FILE_NAME}: is larger than {MAX_BYTES} bytes, and is no such file")
+    return content
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")  # Windows' Notepad marks UTF-8
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{FILE_NAME}: not UTF-8 text; save it as UTF-8") from error
 
 
 def _record(state_dir: Path) -> _Record | None:
@@ -164,5 +185,5 @@ def _record(state_dir: Path) -> _Record | None:
         return None  # then the file is applied once more; only stripped secrets may have to be written again
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

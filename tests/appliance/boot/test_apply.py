@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +79,8 @@ def test_what_it_says_goes_before_kit_toml_and_onto_the_system(box: Box) -> None
     assert "psk=k3y of the school" in box.system(WIFI_FILE)
     assert (box.folder / "root" / WIFI_FILE).stat().st_mode & 0o777 == 0o600
     assert "ntp.school.example" in box.system(NTP_FILE)
+    ntp = box.folder / "root" / NTP_FILE
+    assert (ntp.stat().st_mode & 0o777, ntp.parent.stat().st_mode & 0o777) == (0o644, 0o755)
 
 
 def test_codes_and_keys_leave_the_card_and_the_next_start_changes_nothing(box: Box) -> None:
@@ -109,6 +112,7 @@ def test_what_is_no_longer_said_falls_back_to_kit_toml(box: Box) -> None:
     assert box.boot() == OK
     settings = load_effective(box.config)
     assert (settings.relay.url, settings.camera.fps) == ("https://other.example", 10)
+    assert settings.relay.enrol_code == ""  # a code is for its own relay, and for nobody else's eyes
     assert not (box.folder / "root" / WIFI_FILE).exists()
     assert not (box.folder / "root" / NTP_FILE).exists()
 
@@ -190,3 +194,44 @@ def test_a_file_that_notepad_saved_is_read(box: Box) -> None:
     box.card.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
     assert box.boot() == OK
     assert load_effective(box.config).camera.fps == 15
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (GOOD.replace("School", "Школа").encode("cp1251"), "not UTF-8 text"),
+        (b"#" * 70_000, "is larger than 65536 bytes"),
+    ],
+    ids=["cp1251", "large"],
+)
+def test_what_is_no_such_text_is_refused_and_told(box: Box, content: bytes, told: str) -> None:
+    box.card.write_bytes(content)
+    assert box.boot() == CANNOT_START
+    assert told in box.card.with_name(ERROR_FILE).read_text(encoding="utf-8")
+
+
+def test_a_card_that_cannot_be_written_is_told_in_the_status(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    def protected(path: Path, content: bytes) -> None:
+        if path.parent == box.card.parent:
+            raise OSError(30, "Read-only file system")
+        write_durably(path, content)
+
+    monkeypatch.setattr(apply_module, "write_durably", protected)
+    box.write(GOOD)
+    assert box.boot() == CANNOT_START
+    notice = read_notice(box.folder / "state")
+    assert notice is not None
+    assert "Read-only file system" in notice.reason
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_keeps_for_the_kit_can_be_read_by_the_kit(box: Box) -> None:
+    nobody = 65534
+    state = box.folder / "state"
+    state.mkdir()
+    os.chown(state, nobody, nobody)
+    (box.card.parent / "school.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    box.write(GOOD.replace("[relay]", '[relay]\nca_file = "school.pem"'))
+    assert box.boot() == OK
+    assert load_effective(box.config).relay.ca_file == str(state / "relay-ca.pem")
+    assert {path.stat().st_uid for path in state.iterdir()} == {nobody}
