@@ -40,10 +40,19 @@ def merged(settings: KitSettings, overrides: Overrides, *, origin: str) -> KitSe
         if section not in SECTIONS:
             raise ConfigurationError(f"{origin}: {section}: cannot be set here; known here: {', '.join(SECTIONS)}")
     base: dict[str, dict[str, Any]] = msgspec.to_builtins(settings)
-    table = {section: {**values, **overrides.get(section, {})} for section, values in base.items()}
+    table = {section: _over(values, overrides.get(section, {})) for section, values in base.items()}
     effective = convert(table, KitSettings, origin=origin)
     check(effective, origin=origin)
     return effective
+
+
+def _over(values: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """One table over another; tables within them, such as a panel's pins, too."""
+    table = dict(values)
+    for key, value in above.items():
+        below = table.get(key)
+        table[key] = _over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return table
 
 
 def read_overrides(state_dir: Path) -> dict[str, dict[str, Any]]:

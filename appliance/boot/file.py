@@ -195,7 +195,7 @@ def as_toml(boot: BootFile, header: str = HEADER) -> str:
 
 
 def _value(value: object) -> str:
-    """A TOML value; a table is an inline one. JSON's strings, numbers, booleans and lists are TOML's (toml.io v1.0.0), but for a bare DEL."""
+    """A TOML value, tables inline. JSON's strings, numbers, booleans and lists are TOML's, but for a bare DEL."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {_value(inner)}" for key, inner in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

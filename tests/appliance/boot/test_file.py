@@ -21,6 +21,7 @@ from appliance.boot.file import (
     read_boot_file,
     without_secrets,
 )
+from appliance.overrides import merged
 from appliance.settings import KitSettings
 from config.strict_toml import ConfigurationError
 
@@ -117,6 +118,13 @@ def test_the_shipped_file_is_one_that_a_kit_takes_with_everything_in_it() -> Non
     boot = msgspec.to_builtins(_read(every))
     for section, part in (("kit", KitPart), ("relay", RelayPart), ("wifi", WifiPart), ("lan", LanPart)):
         assert set(boot[section]) | {"security"} >= set(part.__struct_fields__), section
+
+
+def test_tables_within_a_section_are_written_and_read_and_go_over_the_kits_own() -> None:
+    boot = _read("[panel.pins]\nstart = 16\n")
+    assert _read(as_toml(boot)) == boot
+    pins = merged(KitSettings(), overrides_of(boot), origin="x").panel.pins
+    assert pins == msgspec.structs.replace(KitSettings().panel.pins, start=16)
 
 
 plain = st.text(max_size=20)
