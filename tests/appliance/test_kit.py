@@ -187,10 +187,9 @@ async def test_a_new_code_moves_an_enrolled_kit_and_a_wrong_one_leaves_it(
 
 async def test_what_the_kit_has_to_tell_is_in_its_status(tmp_path: Path) -> None:
     write_notice(tmp_path / "state", "boot_file_refused", "parta.toml: camera.fsp: unknown key")
+    told = {"key": "boot_file_refused", "reason": "parta.toml: camera.fsp: unknown key"}
     async with running_kit(tmp_path, free_port(), code="") as kit:
-        status = await kit.status()
-    assert status["notice"] == {"key": "boot_file_refused", "reason": "parta.toml: camera.fsp: unknown key"}
-    assert status["fault"] is None
+        assert (await kit.until(notice=told))["fault"] is None
 
 
 async def test_a_code_that_does_not_hold_is_told_once_and_the_kit_works_on(
