@@ -5,13 +5,19 @@ Not here: the key and where the result is kept (``identity.py``).
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import aiohttp
 import msgspec
 from yarl import URL
 
 from appliance.errors import RelayRefused, RelayUnreachable
 from appliance.identity import Credentials, Identity, digest_of
+from appliance.settings import RelaySection
 from appliance.stream.ask import Request, ask
+from appliance.stream.way import Way
+from appliance.version import software_version
 
 _CODE_REFUSED = (
     "the enrolment code is unknown, used or expired; make a new one with 'parta-relay kit enrol-code' and put it into "
@@ -47,3 +53,12 @@ async def enrol(
     except msgspec.DecodeError as error:
         raise RelayUnreachable(f"{url} does not answer like a relay: {error}; check relay.url") from error
     return Credentials(relay_url=relay_url, code_digest=digest_of(code), **msgspec.structs.asdict(enrolled))
+
+
+async def enrol_now(relay: RelaySection, code: str, state_dir: Path) -> Credentials:
+    """Enrol at a relay, once, and keep what it said. Raises a ``KitError``."""
+    identity = await asyncio.to_thread(Identity.load_or_create, state_dir)
+    async with Way(relay.proxy, relay.ca_file).session() as http:
+        found = await enrol(http, relay.url, code, identity, software=f"parta-kit {software_version()}")
+    await asyncio.to_thread(found.save, state_dir)
+    return found

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -18,12 +20,15 @@ from yarl import URL
 
 from appliance.capture.clock import LessonClock
 from appliance.errors import RelayRefused, RelayUnreachable
-from appliance.preflight import Readiness
+from appliance.identity import Authoriser, Credentials, Identity
+from appliance.preflight import Readiness, RelayProbe
+from appliance.settings import RelaySection
 from appliance.stream.ask import Reply, Request, ask
 from appliance.stream.bearer import Bearer
 from appliance.stream.queues import PictureQueue, VoiceQueue
 from appliance.stream.route import Route, route_to
 from appliance.stream.uplink import Limits, Uplink
+from appliance.stream.way import Way
 from appliance.stream.whip import WhipAnswer, WhipClient
 
 #: The first question opens the connection; of the others, the quickest is the network, and the rest is somebody's load.
@@ -32,6 +37,16 @@ QUESTIONS = 6
 MEASURE_S = 1.0
 _PROBE_EVERY_S = 0.2
 _NOTHING_TO_SEND = Limits(min_bps=0, max_bps=0, fps=1, pixels=1, voice_bps=0)
+
+
+@asynccontextmanager
+async def open_relay_probe(
+    relay: RelaySection, state_dir: Path, credentials: Credentials | None
+) -> AsyncIterator[RelayProbe]:
+    """The relay as the pre-flight checks ask it. Raises ``StateUnusable``, ``RelayUnreachable``."""
+    bearer = None if credentials is None else Authoriser(Identity.load_or_create(state_dir), credentials)
+    async with Way(relay.proxy, relay.ca_file).session() as http:
+        yield HttpRelayProbe(relay.url, bearer, http)
 
 
 class _Status(msgspec.Struct, frozen=True):
