@@ -141,9 +141,17 @@ def _write(path: Path, content: bytes | None, mode: int) -> None:
     if content is None:
         remove_durably(path)
         return
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)  # timesyncd reads its own as another user
+    _make_readable(path.parent)
     write_durably(path, content)
     path.chmod(mode)
+
+
+def _make_readable(folder: Path) -> None:
+    """Make the folder, if it is missing, for all to read, whatever the umask: timesyncd is not root."""
+    if not folder.is_dir():
+        _make_readable(folder.parent)
+        folder.mkdir()
+        folder.chmod(0o755)
 
 
 def _pem(card: Card, section: str, name: str) -> str | None:
