@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from appliance import director as director_module
-from appliance import kit as kit_module
+from appliance import relay_link as relay_link_module
 from appliance.boot.notice import write_notice
 from appliance.cli import STOP_AT_MOST_S
 from appliance.hw import gestures
@@ -144,7 +144,7 @@ async def test_a_kit_that_is_a_stranger_still_starts_its_lesson_and_says_so(
 async def test_a_relay_that_comes_later_is_found_and_told_of_the_lesson_that_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kit_module, "ENROL_AGAIN_S", (0.05, 0.05))
+    monkeypatch.setattr(relay_link_module, "ENROL_AGAIN_S", (0.05, 0.05))
     port = free_port()
     async with running_kit(tmp_path, port) as kit:
         await kit.tap("start")
@@ -195,7 +195,7 @@ async def test_what_the_kit_has_to_tell_is_in_its_status(tmp_path: Path) -> None
 async def test_a_code_that_does_not_hold_is_told_once_and_the_kit_works_on(
     tmp_path: Path, relay: tuple[ControlRelay, int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(kit_module, "ENROL_AGAIN_S", (0.01, 0.01))
+    monkeypatch.setattr(relay_link_module, "ENROL_AGAIN_S", (0.01, 0.01))
     scripted, port = relay
     async with running_kit(tmp_path, port, code="WRONG") as kit:
         async with asyncio.timeout(WITHIN_S):
