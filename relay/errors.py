@@ -37,6 +37,13 @@ class ChannelBusy(RelayError):
     status = 409
 
 
+class NothingToWatch(RelayError):
+    """Nobody publishes, and the player asked not to wait. The web layer adds Retry-After."""
+
+    key = "nothing_to_watch"
+    status = 409
+
+
 class EngineFull(RelayError):
     """No session is free now. The web layer adds Retry-After."""
 

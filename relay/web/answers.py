@@ -11,7 +11,15 @@ import math
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from relay.errors import ChannelBusy, EngineFull, NotAuthorised, RelayError, StoreUnavailable, TooManyTries
+from relay.errors import (
+    ChannelBusy,
+    EngineFull,
+    NotAuthorised,
+    NothingToWatch,
+    RelayError,
+    StoreUnavailable,
+    TooManyTries,
+)
 from relay.web.context import RELAY
 from relay.web.pages import not_found_page
 
@@ -40,7 +48,9 @@ SECURITY_HEADERS = {
 }
 CORS_HEADERS = {
     hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
-    hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: "Location, ETag, Link, Accept-Post, Accept-Patch, Retry-After",
+    hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: (
+        "Location, ETag, Link, Accept-Post, Accept-Patch, Retry-After, Preference-Applied"
+    ),
 }
 
 _log = logging.getLogger(__name__)
@@ -109,6 +119,6 @@ def _headers(error: RelayError) -> dict[str, str]:
         return {hdrs.WWW_AUTHENTICATE: f'Bearer realm="parta"{detail}'}
     if isinstance(error, TooManyTries):
         return {hdrs.RETRY_AFTER: str(math.ceil(error.retry_after_s))}
-    if isinstance(error, ChannelBusy | EngineFull | StoreUnavailable):
+    if isinstance(error, ChannelBusy | EngineFull | NothingToWatch | StoreUnavailable):
         return {hdrs.RETRY_AFTER: str(RETRY_AFTER_S)}
     return {}

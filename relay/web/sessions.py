@@ -52,9 +52,14 @@ def ended(engine: Engine, session_id: str) -> web.Response:
     return web.Response()
 
 
+async def endpoint_look(_request: web.Request) -> web.Response:
+    """GET on what takes an offer: a resource without a representation (RFC 9725 §4.1)."""
+    return web.Response()
+
+
 async def endpoint_options(_request: web.Request) -> web.Response:
     """OPTIONS on what takes an offer."""
-    return _options("POST, OPTIONS", {ACCEPT_POST: SDP})
+    return _options("GET, POST, OPTIONS", {ACCEPT_POST: SDP})
 
 
 async def session_options(_request: web.Request) -> web.Response:
@@ -66,15 +71,15 @@ def _options(methods: str, headers: dict[str, str]) -> web.Response:
     cors: dict[str, str] = {
         hdrs.ALLOW: methods,
         hdrs.ACCESS_CONTROL_ALLOW_METHODS: methods,
-        hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Authorization, Content-Type, If-Match",
+        hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Authorization, Content-Type, If-Match, Prefer",
         hdrs.ACCESS_CONTROL_MAX_AGE: str(CORS_MAX_AGE_S),
     }
     return web.Response(status=204, headers=cors | headers)
 
 
 def _matches(if_match: str, etag: str) -> bool:
-    """RFC 9110 §13.1.1: strong comparison; ``*`` is any."""
-    return if_match.strip() == "*" or f'"{etag}"' in (item.strip() for item in if_match.split(","))
+    """RFC 9110 §13.1.1: strong comparison; ``*`` is any, also in the quotes that RFC 9725's example gives it."""
+    return if_match.strip() in {"*", '"*"'} or f'"{etag}"' in (item.strip() for item in if_match.split(","))
 
 
 def _text(body: bytes) -> str:

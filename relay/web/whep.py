@@ -1,13 +1,18 @@
-"""WHEP: a pupil's session. The class link is all that is asked; a viewer may wait for the lesson in it."""
+"""WHEP: a pupil's session. The class link is all that is asked; a viewer may wait for the lesson in it.
+
+A player that cannot wait says ``Prefer: handling=strict`` (RFC 7240 §4.4) and is told 409 while nobody publishes.
+"""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from relay.errors import SessionUnknown
+from relay.errors import NothingToWatch, SessionUnknown
 from relay.web.context import RELAY
 from relay.web.pages import class_of
 from relay.web.sessions import created, ended, patched, read_offer
+
+STRICT = "handling=strict"
 
 
 async def watch(request: web.Request) -> web.Response:
@@ -16,8 +21,21 @@ async def watch(request: web.Request) -> web.Response:
     offer = await read_offer(request)
     # The body took its time: a link that was rotated meanwhile opens nothing any more.
     school_class = await class_of(request)
-    answer = request.app[RELAY].engine.watch(school_class.class_id, offer)
-    return created(answer, f"/whep/{school_class.link}/{answer.session_id}")
+    engine = request.app[RELAY].engine
+    strict = _wants_no_waiting(request)
+    if strict and engine.delivery(school_class.class_id).publisher is None:
+        raise NothingToWatch("nobody publishes to this class now")
+    answer = engine.watch(school_class.class_id, offer)
+    response = created(answer, f"/whep/{school_class.link}/{answer.session_id}")
+    if strict:
+        response.headers["Preference-Applied"] = STRICT
+    return response
+
+
+async def endpoint_look(request: web.Request) -> web.Response:
+    """``GET /whep/<link>``: the link is good; nothing to say about it."""
+    await class_of(request)
+    return web.Response()
 
 
 async def look(request: web.Request) -> web.Response:
@@ -36,6 +54,11 @@ async def end(request: web.Request) -> web.Response:
     """``DELETE /whep/<link>/<session>``"""
     session_id = await _session(request)
     return ended(request.app[RELAY].engine, session_id)
+
+
+def _wants_no_waiting(request: web.Request) -> bool:
+    preferences = ",".join(request.headers.getall("Prefer", [])).split(",")
+    return any(item.partition(";")[0].replace(" ", "").replace('"', "").lower() == STRICT for item in preferences)
 
 
 async def _session(request: web.Request) -> str:

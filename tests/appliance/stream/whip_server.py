@@ -132,19 +132,23 @@ class ServerSession:
 
 @dataclass
 class Asked:
-    """One HTTP request that the server had."""
+    """One HTTP request that the server had, and when (the loop's seconds)."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: str
+    host: str = ""
+    at_s: float = 0.0
 
 
 @dataclass
 class WhipServer:
-    """A WHIP endpoint at ``url``. ``answering`` may answer in its place."""
+    """A WHIP endpoint at ``url``. ``answering`` may answer in its place; ``headers`` are added to each 201, with its
+    ``{port}``."""
 
     answering: Answering | None = None
+    headers: dict[str, str] = field(default_factory=dict)
     decode: bool = False
     asked: list[Asked] = field(default_factory=list)
     sessions: dict[str, ServerSession] = field(default_factory=dict)
@@ -195,7 +199,9 @@ class WhipServer:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = (await request.read()).decode(errors="replace")
-        self.asked.append(Asked(request.method, request.path, dict(request.headers), body))
+        now_s = asyncio.get_running_loop().time()
+        headers = dict(request.headers)
+        self.asked.append(Asked(request.method, request.path, headers, body, str(request.url.host), now_s))
         self.progress.set()
         if self.answering is not None:
             answer = await self.answering(request)
@@ -203,6 +209,8 @@ class WhipServer:
                 return answer
         if request.method == "POST":
             return await self._post(body)
+        if request.method == "PATCH" and request.path.rpartition("/")[2] in self.sessions:
+            return web.Response(status=204)
         if request.method == "DELETE":
             return await self._delete(request.path)
         return web.Response(status=405)
@@ -212,7 +220,8 @@ class WhipServer:
         session = self.sessions[number] = ServerSession(decode=self.decode)
         answer = await session.answer(offer)
         self.progress.set()
-        headers = {"Location": f"/whip/{number}", "ETag": f'"{number}"'}
+        added = {name: value.format(port=self.port) for name, value in self.headers.items()}
+        headers = {"Location": f"/whip/{number}", "ETag": f'"{number}"'} | added
         return web.Response(status=201, text=answer, content_type="application/sdp", headers=headers)
 
     async def _delete(self, path: str) -> web.Response:
