@@ -1,8 +1,8 @@
-"""FFmpeg's WHIP muxer as a publisher that nobody here wrote: ``python -m tests.interop.ffmpeg_publisher URL TOKEN``.
+"""FFmpeg's WHIP muxer, which nobody here wrote: ``python -m tests.interop.ffmpeg_publisher URL TOKEN [high]``.
 
 A process of its own, because the muxer blocks and can abort. It shows the time code on grey, says a tone, and ends
-cleanly (the muxer's DELETE) when its input ends. LIBRARIES' finding: its own P-224 certificate is refused by OpenSSL,
-so a P-256 pair is made here.
+cleanly (the muxer's DELETE) when its input ends. With ``high`` the picture is H.264 of High profile. LIBRARIES'
+finding: its own P-224 certificate is refused by OpenSSL, so a P-256 pair is made here.
 """
 
 from __future__ import annotations
@@ -70,15 +70,17 @@ def tone(first_sample: int) -> av.AudioFrame:
     return frame
 
 
-def publish(url: str, token: str, ended: threading.Event) -> None:
+def publish(url: str, token: str, ended: threading.Event, *, high: bool) -> None:
     """Publish until ``ended``."""
     with tempfile.TemporaryDirectory() as folder:
         cert, key = certificate(Path(folder))
         options = {"authorization": token, "cert_file": str(cert), "key_file": str(key), "handshake_timeout": "10000"}
         with av.open(url, "w", format="whip", options=options) as output:
-            video = output.add_stream("libx264", rate=FPS, options={"tune": "zerolatency", "preset": "ultrafast"})
+            # A faster preset leaves out all that makes a stream more than Baseline.
+            preset = "veryfast" if high else "ultrafast"
+            video = output.add_stream("libx264", rate=FPS, options={"tune": "zerolatency", "preset": preset})
             video.width, video.height, video.pix_fmt, video.bit_rate = WIDTH, HEIGHT, "yuv420p", 600_000
-            video.codec_context.profile = "Constrained Baseline"
+            video.codec_context.profile = "High" if high else "Constrained Baseline"
             video.codec_context.gop_size = FPS
             audio = output.add_stream("libopus", rate=RATE_HZ, options={"frame_duration": "20"})
             audio.layout = "stereo"
@@ -105,7 +107,7 @@ def main() -> None:
         ended.set()
 
     threading.Thread(target=follow_input, daemon=True).start()
-    publish(sys.argv[1], sys.argv[2], ended)
+    publish(sys.argv[1], sys.argv[2], ended, high=sys.argv[3:] == ["high"])
     print("ended", flush=True)
 
 

@@ -81,7 +81,8 @@ class Timeline:
         if sequence > self.highest:
             self.highest = sequence
             self.newest_timestamp = packet.timestamp
-        self.last_at_s = now_s
+        if packet.payload:  # padding alone, such as a sender's probe of the line, is no picture and no voice
+            self.last_at_s = now_s
         if self.kind == "audio":
             if len(packet.payload) > _SILENCE_BYTES:
                 self.loud_at_s = now_s

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
@@ -275,13 +275,20 @@ async def raw_viewer(
 
 @asynccontextmanager
 async def raw_publisher(
-    engine: EmbeddedEngine, name: str = "kit", channel: str = "7B", *, setup: str = "actpass", rtx: bool = True
+    engine: EmbeddedEngine,
+    name: str = "kit",
+    channel: str = "7B",
+    *,
+    setup: str = "actpass",
+    rtx: bool = True,
+    change: Callable[[str], str] = str,
 ) -> AsyncIterator[RawPeer]:
-    """A connected publisher."""
+    """A connected publisher; ``change`` has the last word on its offer."""
     peer = RawPeer(endpoint(), role="server" if setup == "passive" else "client")
     await peer.open()
     try:
-        answer = engine.publish(channel, name, offer(*peer.offer_args, direction="sendonly", setup=setup, rtx=rtx))
+        offered = offer(*peer.offer_args, direction="sendonly", setup=setup, rtx=rtx)
+        answer = engine.publish(channel, name, change(offered))
         peer.session_id = answer.session_id
         await peer.connect(answer, engine.port, engine.fingerprint)
         yield peer

@@ -1,4 +1,14 @@
-"""What the relay takes of real and of broken offers, and what it answers."""
+"""What the relay takes of real and of broken offers, and what it answers.
+
+``offers/`` holds one offer of each kind of peer. Those of aiortc, Chromium and FFmpeg were captured here. Firefox and
+Safari are not here: theirs are written after offers that others published, with credentials of our own. Firefox 99's
+(the version that all later ones claim to be) after github.com/giongto35/cloud-game/issues/176 (recvonly, with an
+``a=ssrc``), github.com/webrtcHacks/adapter/issues/674 (the same) and, for what newer ones offer (103 to 106, AV1, a
+bundle-only picture), SDP that is quoted in public tests. Safari 18's after
+github.com/awslabs/amazon-kinesis-video-streams-webrtc-sdk-c/pull/1965 (H.265 without parameters, a slash in
+``ice-ufrag``), its issue 902 (the numbering of extensions), and github.com/livekit/client-sdk-js/issues/1617 (which
+payload types are H.264, and in which mode).
+"""
 
 from __future__ import annotations
 
@@ -52,13 +62,27 @@ def test_real_publishers_are_taken(name: str, lines: list[tuple[object, ...]], p
     [
         ("aiortc_watch.sdp", [("video", "0", 101, 102), ("audio", "1", 96, None)]),
         ("chromium_watch.sdp", [("video", "0", 108, 109), ("audio", "1", 111, None)]),
+        ("firefox_watch.sdp", [("audio", "0", 109, None), ("video", "1", 126, 127)]),
+        ("safari_watch.sdp", [("audio", "0", 111, None), ("video", "1", 98, 99)]),
     ],
 )
 def test_real_viewers_get_constrained_baseline(name: str, lines: list[tuple[object, ...]]) -> None:
     taken = agreement.agree_to_watch(captured(name))
     assert [(x.kind, x.mid, x.codec.payload_type, x.rtx) for x in taken.lines] == lines
-    assert taken.lines[0].codec.parameters["profile-level-id"] == "42e01f"
-    assert taken.lines[0].codec.parameters["packetization-mode"] == "1"
+    picture = taken.line("video")
+    assert picture is not None
+    assert picture.codec.parameters["profile-level-id"] == "42e01f"
+    assert picture.codec.parameters["packetization-mode"] == "1"
+
+
+@pytest.mark.parametrize("name", ["firefox_watch.sdp", "safari_watch.sdp"])
+def test_the_answer_to_a_browser_that_is_not_here_holds_nothing_that_it_did_not_offer(name: str) -> None:
+    """Firefox refuses an answer with another direction, codec or extension than it offered."""
+    offered = set((OFFERS / name).read_bytes().decode().split("\r\n"))
+    for line in answer_to(name):
+        if line.startswith(("a=rtpmap", "a=fmtp", "a=rtcp-fb", "a=mid")):
+            assert line in offered
+        assert not line.startswith(("a=extmap", "a=recvonly", "a=sendrecv"))
 
 
 @pytest.mark.parametrize("name", ["aiortc_watch.sdp", "chromium_watch.sdp"])
