@@ -13,6 +13,7 @@ TESTING := .venv/.ready-to-test
 BROWSER := .venv/.browser-is-here
 NODE := node_modules/.ready
 AUDIO := .venv/.audio-is-here
+SERVICE := .venv/.service-is-here
 
 # Options on the command line: CAMERA=lesson.mp4 for run, ARGS="-k whip" for test.
 CAMERA ?=
@@ -26,7 +27,7 @@ help: ## list these targets
 run: $(RUNNING) ## start a relay and a simulated kit here; CAMERA=lesson.mp4 plays a video of yours instead
 	@exec $(PY) -m scripts.demo $(if $(CAMERA),--camera "$(CAMERA)")
 
-test: $(TESTING) $(BROWSER) $(NODE) ## run all tests; ARGS="-k whip" chooses
+test: $(TESTING) $(BROWSER) $(NODE) $(SERVICE) ## run all tests; ARGS="-k whip" chooses
 	$(PY) -m pytest $(ARGS)
 	$(if $(ARGS),,npm run --silent test)
 
@@ -78,6 +79,10 @@ $(BROWSER): scripts/set_up.sh | $(TESTING)
 
 $(AUDIO): requirements/sound.txt scripts/set_up.sh | $(TESTING)
 	@scripts/set_up.sh audio
+	@touch $@
+
+$(SERVICE): requirements/service.txt scripts/set_up.sh | $(TESTING)
+	@scripts/set_up.sh service
 	@touch $@
 
 $(NODE): package-lock.json package.json scripts/set_up.sh

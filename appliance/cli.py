@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from appliance.overrides import load_effective
 from appliance.settings import KitSettings, load_settings
 from appliance.version import software_version
 from config.strict_toml import ConfigurationError
+from service.systemd import ServiceUnavailable, open_service
 
 STOP_AT_MOST_S = 5  # systemd and `make run` wait so long; kit.py's stages add up to less
 OK, CANNOT_START = 0, 2
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser(software_version()).parse_args(arguments)
     try:
         return _command(options)
-    except (ConfigurationError, KitError) as error:
+    except (ConfigurationError, KitError, ServiceUnavailable) as error:
         print(f"parta-kit: {error}", file=sys.stderr)
         return CANNOT_START
     except KeyboardInterrupt:
@@ -73,16 +73,15 @@ def _command(options: argparse.Namespace) -> int:
 
 
 def _run(settings: KitSettings) -> int:
-    logging.basicConfig(stream=sys.stderr, format=LOG_FORMAT, level=settings.kit.log_level.upper())
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    service = open_service("parta-kit")
+    service.start_logging(settings.kit.log_level, LOG_FORMAT, QUIET)
     from appliance.kit import Kit  # half a second of native libraries that --help and check do without
 
     async def until_told() -> None:
         stop = asyncio.Event()
         for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(sign, _told, stop)
-        await Kit(settings, software=f"parta-kit {software_version()}").run(stop)
+        await Kit(settings, software=f"parta-kit {software_version()}", service=service).run(stop)
 
     asyncio.run(until_told())
     return OK

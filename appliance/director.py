@@ -19,7 +19,7 @@ from appliance.crew import Crew, OpenCapture, RunningLesson, SourceName
 from appliance.errors import KitError
 from appliance.face import face_of, status_of, with_pupils
 from appliance.hw import gestures
-from appliance.hw.base import Buzzer, Edge, Fault, OpenPanel
+from appliance.hw.base import Buzzer, Edge, Face, Fault, OpenPanel
 from appliance.hw.gestures import Gesture, Hands
 from appliance.hw.health import SAID, Health
 from appliance.kept_lesson import KeptLesson, boot_id
@@ -154,15 +154,19 @@ class Director:
             timer.cancel()
         self._timers.clear()
 
-    def show(self) -> None:
-        """Bring the panel up to date, its figures included."""
+    def face(self) -> Face:
+        """All that there is to tell now."""
         link = with_pupils(self._crew.link(), self._delivery)
         now_s = self._loop.time()
         face = face_of(self._lesson, self._running, hands=self._hands, now_s=now_s, troubles=self._troubles, link=link)
         sound = self._crew.hearing()
-        face = replace(face, voiceless=self._voiceless, health=self._health, sound=sound, notice=self.notice)
+        return replace(face, voiceless=self._voiceless, health=self._health, sound=sound, notice=self.notice)
+
+    def show(self) -> None:
+        """Bring the panel up to date, its figures included."""
+        face = self.face()
         self._panel.show(face)
-        warning = None if sound is None else sound.warning
+        warning = None if face.sound is None else face.sound.warning
         if warning != self._sound_warning:
             self._sound_warning = warning
             self._crew.report(self.status())
@@ -281,6 +285,10 @@ class Director:
         self._delivery = None  # what the relay said of the open curtain is old news
         if self._capture is not None:
             self._capture.cut()
+        if self._lesson.phase == "ending":
+            self._crew.keep(
+                None
+            )  # a kit that dies while its devices close must not teach on against the teacher's will
         self._close_asked.set()
 
     def _take_still(self) -> None:

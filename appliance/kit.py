@@ -24,12 +24,17 @@ from appliance.hw.none import NoPanel
 from appliance.kept_lesson import KeptLesson, LessonKeeper
 from appliance.kit_crew import KitCrew
 from appliance.pi_camera import pi_camera
+from appliance.power import switch_off
 from appliance.relay_link import RelayLink
+from appliance.service_report import log_fields, status_text, vitals_of
 from appliance.settings import CameraSection, KitSettings, MicrophoneSection, PanelSection
 from appliance.stream.enrol import enrol_now as enrol_now  # noqa: PLC0414  # for commands/, which name no adapter
 from appliance.stream.probe import open_relay_probe as open_relay_probe  # noqa: PLC0414  # likewise
 from appliance.stream.uplink import limits_of
 from appliance.supervise import deadline
+from service.systemd import Service
+from service.vitals import Vitals
+from service.watch import keep_informed
 from wire.mdns import announce
 
 log = logging.getLogger(__name__)
@@ -46,8 +51,10 @@ HEALTH_EVERY_S = 10.0  # heat and supply change in seconds; asking the firmware 
 class Kit:
     """A kit. Once."""
 
-    def __init__(self, settings: KitSettings, *, software: str) -> None:
+    def __init__(self, settings: KitSettings, *, software: str, service: Service | None = None) -> None:
+        """Without a ``service``, nobody is told how it is."""
         self._settings = settings
+        self._service = service or Service("parta-kit")
         self._software = software
         self._director: Director | None = None
 
@@ -75,9 +82,14 @@ class Kit:
                 said = partial(link.announced, page_port(settings.panel))
                 vital.append(tasks.create_task(announce(said), name="announcement"))
             self._begin(director, keeper.load(), link)
+            vital.append(self._report(director, vitals_of(vital, crew.sources()), tasks))
             await _first(stop, director.off)
+            by_hand = director.off.is_set()  # now: ending the lesson for the stop sets it, too
+            self._service.tell("STOPPING=1", "STATUS=stopping")
             await _stop(director, keeper, vital)
         log.info("stopped")
+        if by_hand:
+            switch_off()
 
     def _begin(self, director: Director, kept: KeptLesson | None, link: RelayLink) -> None:
         director.show()
@@ -86,6 +98,12 @@ class Kit:
             director.resume(kept)
         panel = self._settings.panel
         log.info("ready%s", f"; the panel is http://{panel.host}:{panel.port}/" if panel.kind == "simulated" else "")
+
+    def _report(self, director: Director, vitals: Vitals, tasks: asyncio.TaskGroup) -> asyncio.Task[None]:
+        """The panel answers: from here on the service manager is told how the kit is."""
+        self._service.context = lambda: log_fields(director.status())
+        told = keep_informed(self._service, vitals, lambda: status_text(director.face()))
+        return tasks.create_task(told, name="service report")
 
     def _edge(self, edge: Edge) -> None:
         if self._director is not None:

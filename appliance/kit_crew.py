@@ -14,7 +14,7 @@ from typing import Protocol
 from appliance.board_stills import BoardStills
 from appliance.capture.base import AccessUnit, Camera, Microphone, OpusFrame
 from appliance.capture.clock import LessonClock
-from appliance.capture.fanout import Capture
+from appliance.capture.fanout import Capture, Source
 from appliance.capture.sound_meter import SoundFigures
 from appliance.crew import CaptureWatch, RunningLesson, SourceName
 from appliance.errors import CameraUnavailable, KitError, MicrophoneUnavailable
@@ -109,6 +109,10 @@ class KitCrew:
         finally:
             running.cancel()
             await asyncio.wait([running])
+
+    def sources(self) -> tuple[Source, Source]:
+        """Camera and microphone, and how they are."""
+        return self._capture.camera, self._capture.microphone
 
     async def store_still(self, lesson: RunningLesson, capture_us: int, jpeg: bytes) -> None:
         """Keep a board still on the kit, and bring it to the relay."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from appliance.capture.worker import WorkerCamera
 from appliance.capture.worker_child import Recipe
-from appliance.reboot import reboot, stay
+from appliance.power import reboot, stay
 from appliance.settings import CameraSection
 
 

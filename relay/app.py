@@ -22,6 +22,7 @@ from relay.clock import moment
 from relay.engines.base import Engine
 from relay.engines.embedded import EmbeddedEngine
 from relay.errors import RelayError, StoreUnavailable
+from relay.service_report import status_text, vitals_of
 from relay.settings import RelaySettings
 from relay.store.database import Database, opened_database
 from relay.store.enrolment import Enrolment, forget_used_codes
@@ -31,6 +32,8 @@ from relay.store.stills import StillFolder
 from relay.web.app import build_app, runner_of
 from relay.web.context import Relay
 from relay.web.metrics import Metrics
+from service.systemd import Service
+from service.watch import keep_informed
 
 # With the web's end (2 s), the lesson log's flush (1 s) and the announcement's withdrawal (0.8 s) less than the 5 s
 # that are promised.
@@ -48,7 +51,7 @@ class CannotServe(RelayError):
 
 
 @asynccontextmanager
-async def running(settings: RelaySettings) -> AsyncIterator[None]:
+async def running(settings: RelaySettings, service: Service) -> AsyncIterator[None]:
     """A relay that serves as long as the context is open. Raises ``CannotServe``, ``StoreUnavailable``."""
     async with AsyncExitStack() as stack:
         metrics = Metrics()
@@ -77,13 +80,19 @@ async def running(settings: RelaySettings) -> AsyncIterator[None]:
         if settings.web.announce:
             await stack.enter_async_context(announce_relay(registers.latest.relay_id, settings.web))
         # The group comes last: what fails before it is told as it is, not as a group of errors.
-        await stack.enter_async_context(_vital_tasks(registers, log, live, database, stills))
+        await stack.enter_async_context(_vital_tasks(registers, log, live, database, stills, service))
         yield
+        service.tell("STOPPING=1", "STATUS=stopping")
 
 
 @asynccontextmanager
 async def _vital_tasks(
-    registers: RegisterReader, log: LessonLog, live: LiveRegistry, database: Database, stills: StillFolder
+    registers: RegisterReader,
+    log: LessonLog,
+    live: LiveRegistry,
+    database: Database,
+    stills: StillFolder,
+    service: Service,
 ) -> AsyncIterator[None]:
     """The relay's own tasks. One that fails takes the relay with it, and systemd starts it anew."""
     async with asyncio.TaskGroup() as tasks:
@@ -92,6 +101,8 @@ async def _vital_tasks(
             tasks.create_task(_tick_all(registers, live), name="tick"),
             tasks.create_task(_keep_house(database, stills), name="housekeeping"),
         ]
+        told = keep_informed(service, vitals_of(started), lambda: status_text(live))
+        started.append(tasks.create_task(told, name="service report"))
         try:
             yield
         finally:

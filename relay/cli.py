@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import os
 import signal
 import sys
@@ -21,6 +20,7 @@ from relay.errors import RelayError
 from relay.options import parser
 from relay.settings import RelaySettings, load_settings
 from relay.version import software_version
+from service.systemd import Service, ServiceUnavailable, open_service
 
 STOP_AT_MOST_S = 5  # systemd and `make run` wait so long; app.py's stages add up to less
 OK, CANNOT = 0, 2
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "serve":
             return _serve(settings)
         return asyncio.run(_ask_office(settings, options))
-    except (ConfigurationError, RelayError) as error:
+    except (ConfigurationError, RelayError, ServiceUnavailable) as error:
         print(f"parta-relay: {error}", file=sys.stderr)
         return CANNOT
     except KeyboardInterrupt:
@@ -49,20 +49,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(settings: RelaySettings) -> int:
-    logging.basicConfig(stream=sys.stderr, format=LOG_FORMAT, level=settings.relay.log_level.upper())
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    asyncio.run(_serve_until_told(settings))
+    service = open_service("parta-relay")
+    service.start_logging(settings.relay.log_level, LOG_FORMAT, QUIET)
+    asyncio.run(_serve_until_told(settings, service))
     return OK
 
 
-async def _serve_until_told(settings: RelaySettings) -> None:
+async def _serve_until_told(settings: RelaySettings, service: Service) -> None:
     from relay.app import running  # the engine's libraries, which no other command needs
 
     stop = asyncio.Event()
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(sign, _told, stop)
-    async with running(settings):
+    async with running(settings, service):
         await stop.wait()
 
 

@@ -5,6 +5,7 @@
 #   set_up.sh python running|testing    .venv with the locked packages of requirements/{running,testing}.txt
 #   set_up.sh node                      node_modules, as package-lock.json says
 #   set_up.sh audio                     PortAudio, PyAudio built against it, and PulseAudio to be a sound card
+#   set_up.sh service                   systemd-python built against libsystemd, and systemd-analyze
 #   set_up.sh emulation                 mmdebstrap, which makes the root of scripts/emulation_root.sh
 #   set_up.sh browser                   Chromium and a font with Cyrillic letters, from Debian's packages
 set -euo pipefail
@@ -93,6 +94,23 @@ audio() {
     "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --require-hashes -r requirements/sound.txt
 }
 
+# systemd-python has no wheels either.
+service() {
+    local missing=() python=$VENV/bin/python
+    command -v systemd-analyze >/dev/null || missing+=(systemd)
+    if ! "$python" -c 'import systemd.daemon, systemd.journal' 2>/dev/null; then
+        command -v gcc >/dev/null || missing+=(gcc libc6-dev)
+        command -v pkg-config >/dev/null || missing+=(pkg-config)
+        pkg-config --exists libsystemd 2>/dev/null || missing+=(libsystemd-dev)
+        "$python" -c 'import pathlib, sysconfig as s; (pathlib.Path(s.get_path("include")) / "Python.h").stat()' \
+            2>/dev/null || missing+=(python3-dev)
+    fi
+    [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
+    pass_on_index
+    say "building systemd-python"
+    "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --require-hashes -r requirements/service.txt
+}
+
 emulation() {
     command -v mmdebstrap >/dev/null || apt_install mmdebstrap
 }
@@ -102,6 +120,7 @@ case "${1:-}" in
     node) node_packages ;;
     browser) browser ;;
     audio) audio ;;
+    service) service ;;
     emulation) emulation ;;
-    *) fail "say python, node, browser, audio or emulation" ;;
+    *) fail "say python, node, browser, audio, service or emulation" ;;
 esac

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("appliance", "relay", "wire", "config")
+PACKAGES = ("appliance", "relay", "service", "wire", "config")
 AROUND = ("bench", "scripts", "tests")
 
 MAX_LINES = 400
@@ -25,8 +25,9 @@ EMPTY_NAMES = frozenset({"util", "utils", "helper", "helpers", "manager", "manag
 
 #: Who must not import what. A name stands for the module and everything below it.
 FORBIDDEN: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("wire", ("appliance", "relay", "config")),
-    ("config", ("appliance", "relay", "wire")),
+    ("wire", ("appliance", "relay", "config", "service")),
+    ("config", ("appliance", "relay", "wire", "service")),
+    ("service", ("appliance", "relay", "wire", "config", *AROUND)),
     ("appliance", ("relay", *AROUND)),
     ("relay", ("appliance", *AROUND)),
     # No decoder and no encoder anywhere in the relay: it forwards packets.
@@ -71,6 +72,7 @@ LEAVES: Mapping[str, tuple[str, ...]] = {
 #: Pure: no task, thread, socket, file or clock either.
 PURE: Mapping[str, tuple[str, ...]] = {
     "appliance.lesson": ("appliance.errors", "wire.messages"),
+    "service.vitals": (),
     "appliance.hw.contacts": (),
     "appliance.hw.patterns": ("wire.messages",),
     "appliance.hw.gpio.lights": ("appliance.hw.base", "appliance.hw.patterns"),
@@ -279,6 +281,7 @@ def test_every_module_that_a_rule_names_exists(leaf: str) -> None:
     [
         (direction, "wire.messages", "from relay.errors import RelayError"),
         (direction, "config.strict_toml", "import wire.token"),
+        (direction, "service.watch", "from relay.app import running"),
         (direction, "appliance.stream.whip", "def f():\n    from relay import settings"),
         (direction, "relay.app", "import appliance.settings as s"),
         (direction, "relay.app", "from tests import running"),

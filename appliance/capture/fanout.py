@@ -81,12 +81,22 @@ class Source:
         self.name = name
         self.state = SourceState.CLOSED
         self.error: Exception | None = None
+        self._steps = 0
         self._told = told
         self._said: bool | None = None
+
+    def step(self) -> None:
+        """It gave something."""
+        self._steps += 1
+
+    def sign(self) -> int | None:
+        """Changes whenever it gives something or becomes something; None while nothing is expected of it."""
+        return None if self.state in {SourceState.CLOSED, SourceState.ENDED} else self._steps
 
     def became(self, state: SourceState, error: Exception | None = None) -> None:
         """Note it; tell whether the source gives, when that changed."""
         self.state, self.error = state, error
+        self.step()
         if state is SourceState.GIVING:
             self._say(True)
         elif state in {SourceState.LOST, SourceState.ENDED}:
@@ -209,6 +219,7 @@ class Capture:
                     if unit.capture_us <= self._last_picture_us:
                         raise CameraUnavailable(f"the camera's time went back to {unit.capture_us} µs")
                     self._last_picture_us = unit.capture_us
+                    self.camera.step()
                     if not self._is_cut:
                         gave()
                         for sink in self._sinks:
@@ -222,6 +233,7 @@ class Capture:
                 blocks = aiter(stream)
                 while (block := await _next(blocks, self._silent_s, self._no_sound)) is not None:
                     meter.add(block.samples)
+                    self.microphone.step()
                     self._speak(encoder.encode(block), partial(self._note_hearing, healing, gave))
 
     def _speak(self, frame: OpusFrame, note: Callable[[], None]) -> None:

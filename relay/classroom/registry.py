@@ -229,7 +229,10 @@ class LiveRegistry:
             foreign=foreign,
             started_unix_ms=_believable(started_unix_ms, self._clock()),
         )
-        _log.info("lesson %s begins in room %s for class %s", lesson_id, place.room.name, place.school_class.name)
+        own = {"parta_lesson": lesson_id}  # a field of its own in the journal
+        _log.info(
+            "lesson %s begins in room %s for class %s", lesson_id, place.room.name, place.school_class.name, extra=own
+        )
         self._log.keep(lesson)
         return self._begin(lesson)
 
@@ -248,7 +251,7 @@ class LiveRegistry:
         del self._lesson_of[lesson.publisher]
         self._no_picture_since_s.pop(lesson.publisher, None)
         self._log.keep(live.end(lesson.lesson_id, reason, self._clock()))
-        _log.info("lesson %s is over (%s)", lesson.lesson_id, reason)
+        _log.info("lesson %s is over (%s)", lesson.lesson_id, reason, extra={"parta_lesson": lesson.lesson_id})
         connected = self._stage.delivery(lesson.class_id).publisher
         if not keep_publisher and connected in {None, lesson.publisher}:  # None: it may be about to connect
             self._stage.end_publisher(lesson.class_id)

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from appliance import director as director_module
+from appliance import power
 from appliance import relay_link as relay_link_module
 from appliance.boot.notice import write_notice
 from appliance.cli import STOP_AT_MOST_S
@@ -300,9 +301,16 @@ async def test_a_stop_in_a_lesson_ends_it_everywhere(tmp_path: Path, relay: tupl
     assert not (tmp_path / "state" / "lesson.json").exists()
 
 
-async def test_the_long_hold_switches_the_kit_off(
+def _asked_for(folder: Path) -> list[str]:
+    """What the kit asked of the system."""
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_the_long_hold_switches_the_kit_and_the_machine_off(
     tmp_path: Path, relay: tuple[ControlRelay, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (asked := tmp_path / "asked").mkdir()
+    monkeypatch.setenv(power.FOLDER, str(asked))
     monkeypatch.setitem(gestures._LIMIT_S, "shut_down", 0.3)
     async with running_kit(tmp_path, relay[1]) as kit:
         await kit.edge("start", "press")
@@ -310,6 +318,18 @@ async def test_the_long_hold_switches_the_kit_off(
         assert not kit.stop.is_set()
         with pytest.raises(aiohttp.ClientConnectorError):
             await kit.status()
+    assert _asked_for(asked) == ["poweroff"]
+
+
+async def test_a_kit_that_is_told_to_stop_in_a_lesson_leaves_the_machine_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (asked := tmp_path / "asked").mkdir()
+    monkeypatch.setenv(power.FOLDER, str(asked))
+    async with running_kit(tmp_path, free_port(), code="") as kit:
+        await kit.tap("start")
+        await kit.until(state="starting")
+    assert _asked_for(asked) == []
 
 
 async def test_a_kit_without_a_panel_runs(tmp_path: Path, relay: tuple[ControlRelay, int]) -> None:

@@ -17,6 +17,7 @@ from relay.app import running
 from relay.classroom.school import Lesson
 from relay.clock import moment
 from relay.settings import load_settings
+from service.systemd import Service
 from tests.relay.running import Serving, configured, serving
 from tests.relay.web.served import LESSON, TokenKit, enrolled, hear, lesson_status, say, welcomed
 from wire.messages import Command
@@ -207,7 +208,7 @@ async def test_an_offer_that_cannot_be_taken_is_refused_in_one_line_and_nothing_
     tmp_path: Path, kind: str
 ) -> None:
     at = configured(tmp_path)
-    async with running(load_settings(at.config)), aiohttp.ClientSession() as http:
+    async with running(load_settings(at.config), Service("parta-relay")), aiohttp.ClientSession() as http:
         school = await set_up(Serving(at, http))
         answer = await school.post("/whip", _broken(kind), school.kit.bearer("POST", "/whip"))
         assert answer.status in {400, 406, 422}
@@ -217,5 +218,5 @@ async def test_an_offer_that_cannot_be_taken_is_refused_in_one_line_and_nothing_
 
 async def test_the_state_folder_is_made_at_the_first_start(tmp_path: Path) -> None:
     at = configured(tmp_path)
-    async with running(load_settings(at.config)):
+    async with running(load_settings(at.config), Service("parta-relay")):
         assert (tmp_path / "state" / "relay.sqlite3").exists()

@@ -12,6 +12,7 @@ import pytest
 from relay.app import running
 from relay.settings import load_settings
 from relay.web import preflight
+from service.systemd import Service
 from tests.relay.running import Serving, configured
 from tests.relay.test_app import School, kit_in, offer, set_up
 from tests.relay.web.served import TokenKit, lesson_status, say, welcomed
@@ -23,7 +24,10 @@ WITHIN_S = 15.0
 async def school(tmp_path: Path) -> AsyncIterator[School]:
     at = configured(tmp_path)
     timeout = aiohttp.ClientTimeout(total=WITHIN_S)
-    async with running(load_settings(at.config)), aiohttp.ClientSession(timeout=timeout) as http:
+    async with (
+        running(load_settings(at.config), Service("parta-relay")),
+        aiohttp.ClientSession(timeout=timeout) as http,
+    ):
         yield await set_up(Serving(at, http))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 UV = Path(sys.executable).with_name("uv")
-SHIPPED = ("appliance", "relay", "wire", "config")
+SHIPPED = ("appliance", "relay", "service", "wire", "config")
 INSTALL_S = 120  # a cold cache downloads about 60 MB
 
 
