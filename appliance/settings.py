@@ -56,6 +56,7 @@ class CameraSection(_Section, frozen=True, kw_only=True):
     focus: Literal["continuous", "fixed"] = "continuous"
     focus_m: Annotated[float, msgspec.Meta(ge=0.05, le=100)] = 3.0
     exposure_ms: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0
+    stay_loaded: bool = True
     reboot_when_lost: bool = False
 
 

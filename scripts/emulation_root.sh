@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 
 ROOT=.cache/emulation-root
 STAMP=$ROOT.made-of
+VENV=${VENV:-.venv}
 # tcc: one small C file is compiled in there. python3-prctl and python3-piexif: picamera2 imports them.
 PACKAGES=python3-libcamera,python3-prctl,python3-piexif,tcc,libc6-dev
 INGREDIENTS=(scripts/emulation_root.sh requirements/emulation.txt
@@ -39,12 +40,12 @@ make_root() {
 install_ours() {
     say "installing the locked packages of requirements/emulation.txt"
     as_root mkdir -p "$ROOT"/{src,opt/site,opt/frames,usr/share/libcamera/pipeline/virtual} &&
-        as_root .venv/bin/uv pip install --quiet --target "$ROOT/opt/site" --python-version 3.13 \
+        as_root "$VENV"/bin/uv pip install --quiet --target "$ROOT/opt/site" --python-version 3.13 \
             --python-platform "$(uname -m)-manylinux_2_28" --only-binary :all: --no-deps --require-hashes \
             -r requirements/emulation.txt &&
         as_root cp tests/emulation/udmabuf.c "$ROOT/opt/" &&
         as_root chroot "$ROOT" tcc -shared -o /opt/udmabuf.so /opt/udmabuf.c &&
-        as_root .venv/bin/python -m tests.emulation.noise "$ROOT/opt/frames" &&
+        as_root "$VENV"/bin/python -m tests.emulation.noise "$ROOT/opt/frames" &&
         as_root cp tests/emulation/virtual.yaml "$ROOT/usr/share/libcamera/pipeline/virtual/"
 }
 

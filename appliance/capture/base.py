@@ -93,6 +93,24 @@ class Camera(Protocol):
 
 
 @runtime_checkable
+class Preparing(Protocol):
+    """A camera whose libraries take long to load: a worker that waits for its lesson loads them meanwhile."""
+
+    def prepare(self) -> None:
+        """Load what ``open`` needs, and open nothing. Blocks. Raises ``CameraUnavailable``."""
+        ...
+
+
+@runtime_checkable
+class KeptWarm(Protocol):
+    """A camera that has something to do between lessons, so that the next opens sooner."""
+
+    async def keep_warm(self) -> None:
+        """Do it, until cancelled. No device is open for it."""
+        ...
+
+
+@runtime_checkable
 class SelfRestarting(Protocol):
     """A camera stream that starts a silent device again by itself: a silence is its own matter for so long."""
 

@@ -83,6 +83,10 @@ class PiCamera:
         self._bitrate_bps = bitrate_bps
         self._key_frame_every_s = key_frame_every_s
 
+    def prepare(self) -> None:
+        """Load picamera2 and libcamera's bindings; neither opens a device for that. Raises ``CameraUnavailable``."""
+        _libraries()
+
     @asynccontextmanager
     async def open(self, clock: LessonClock) -> AsyncIterator[PiCameraStream]:
         """Open and start the camera. Raises ``CameraUnavailable``."""
@@ -109,14 +113,7 @@ class Device:
     @classmethod
     def open(cls, wanted: Wanted, orientation: Orientation) -> Device:
         """Open the first camera as wanted. Raises ``CameraUnavailable``. Blocks for some hundred milliseconds."""
-        try:
-            from picamera2 import Picamera2
-        except ImportError as error:
-            raise CameraUnavailable(
-                f"camera.kind: picamera2 is missing ({error}); install Debian's python3-picamera2, or set camera.kind "
-                'to "simulated"'
-            ) from error
-        logging.getLogger("picamera2").setLevel(logging.WARNING)  # it tells every step at "info"
+        Picamera2 = _libraries()  # noqa: N806 - the class
         if not Picamera2.global_camera_info():
             raise CameraUnavailable("no camera is connected; look at its ribbon cable, at both ends")
         try:
@@ -223,6 +220,19 @@ class PiCameraStream:
 
     def _give(self, unit: AccessUnit) -> None:
         self._thread.put(unit)
+
+
+def _libraries() -> Any:
+    """picamera2's class, with all that it and ``_hardware_encoder`` import. Raises ``CameraUnavailable``."""
+    try:
+        from picamera2 import Picamera2
+    except ImportError as error:
+        raise CameraUnavailable(
+            f"camera.kind: picamera2 is missing ({error}); install Debian's python3-picamera2, or set camera.kind "
+            'to "simulated"'
+        ) from error
+    logging.getLogger("picamera2").setLevel(logging.WARNING)  # it tells every step at "info"
+    return Picamera2
 
 
 def _start(camera: Picamera2, wanted: Wanted, orientation: Orientation) -> Rectangle | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from appliance.capture.base import AccessUnit
 from appliance.capture.clock import LessonClock
+from appliance.capture.warm_worker import WarmWorker
 from appliance.capture.worker_child import Recipe, Refused, WorkerChild
 from appliance.capture.worker_link import Kind
 from appliance.errors import CameraUnavailable
@@ -56,8 +57,8 @@ class WorkerCamera:
         patience: Patience | None = None,
         on_lost: Callable[[], Awaitable[None]] = _stay,
     ) -> None:
-        self._recipe = recipe
         self._patience = patience or Patience()
+        self._warm = WarmWorker(recipe, self._patience.reap_s)
         self._on_lost = on_lost
         self._last: tuple[LessonClock, int] | None = None
         self._worked = False
@@ -66,28 +67,33 @@ class WorkerCamera:
     async def open(self, clock: LessonClock) -> AsyncIterator[WorkerStream]:
         """Start the worker and wait for its first picture. Raises ``CameraUnavailable``."""
         after_us = self._last[1] if self._last is not None and self._last[0] is clock else -1
-        stream = WorkerStream(self._recipe, self._patience, clock, after_us)
+        stream = WorkerStream(self._warm, self._patience, clock, after_us)
         try:
             await stream.start()
             yield stream
         finally:
             await stream.close()
+            self._warm.needed_again()
             self._last = clock, stream.newest_us
             self._worked = self._worked or stream.gave
             if stream.lost and self._worked:
                 self._worked = False
                 await self._on_lost()
 
+    async def keep_warm(self) -> None:
+        """Between lessons, have a worker that has loaded its libraries and opened nothing. Until cancelled."""
+        await self._warm.keep()
+
 
 class WorkerStream:
     """The open camera. One task iterates it; that iteration is what kills and restarts workers."""
 
-    def __init__(self, recipe: Recipe, patience: Patience, clock: LessonClock, after_us: int) -> None:
+    def __init__(self, workers: WarmWorker, patience: Patience, clock: LessonClock, after_us: int) -> None:
         self.newest_us = after_us
         self.gave = self.lost = False
         self.restarts = 0
         self.silent_at_most_s = patience.silent_at_most_s  # base.SelfRestarting
-        self._recipe = recipe
+        self._workers = workers
         self._patience = patience
         self._clock = clock
         self._worker: WorkerChild | None = None
@@ -159,7 +165,7 @@ class WorkerStream:
 
     async def _begin(self) -> None:
         loop = asyncio.get_running_loop()
-        self._worker = await WorkerChild.start(self._recipe)
+        self._worker = await self._workers.take()
         for kind, value in self._wishes.items():
             self._worker.say(kind, value)
         self._worker.open(self._clock)

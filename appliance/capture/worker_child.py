@@ -46,6 +46,7 @@ class WorkerChild:
         self._process: asyncio.subprocess.Process | None = None
         self._units: deque[AccessUnit] = deque()
         self._news = asyncio.Event()
+        self._loaded = False
         self._end: CameraUnavailable | StopAsyncIteration | None = None
         self._stills: dict[int, asyncio.Future[bytes]] = {}
         self._still_number = 0
@@ -82,6 +83,21 @@ class WorkerChild:
         """Pictures that wait to be read."""
         return len(self._units)
 
+    @property
+    def over(self) -> bool:
+        """Whether it gives nothing any more."""
+        return self._end is not None
+
+    async def loaded(self) -> None:
+        """Wait until its libraries are there. Raises ``CameraUnavailable``."""
+        while not self._loaded:
+            await self._more_news()
+
+    async def ended(self) -> CameraUnavailable:
+        """Wait until it is gone; why it is."""
+        await self._link.gone.wait()
+        return self._end if isinstance(self._end, CameraUnavailable) else CameraUnavailable("its worker ended")
+
     def open(self, clock: LessonClock) -> None:
         """Have it open its camera. Its boot clock is ours, so two numbers carry the lesson's time over."""
         told = {"started_boot_us": clock.started_boot_us, "started_unix_us": clock.started_unix_us}
@@ -96,10 +112,7 @@ class WorkerChild:
         try:
             async with asyncio.timeout(within_s):
                 while not self._units:
-                    if self._end is not None:
-                        raise self._end
-                    self._news.clear()
-                    await self._news.wait()
+                    await self._more_news()
         except TimeoutError:
             raise CameraUnavailable(f"no picture for {within_s:g} s") from None
         unit = self._units.popleft()
@@ -142,6 +155,12 @@ class WorkerChild:
         if not await self._gone(reap_s):
             log.error("the camera's worker %d hangs in a driver and cannot be killed", self._process.pid)
 
+    async def _more_news(self) -> None:
+        if self._end is not None:
+            raise self._end
+        self._news.clear()
+        await self._news.wait()
+
     async def _gone(self, within_s: float) -> bool:
         if self._process is None:
             return True
@@ -159,6 +178,8 @@ class WorkerChild:
                 self._link.hold(True)
         elif kind in (Kind.STILL, Kind.NO_STILL):
             self._answer(value, payload, kind is Kind.STILL)
+        elif kind is Kind.LOADED:
+            self._loaded = True
         elif kind is Kind.LOST:
             self._end = Refused(payload.decode(errors="replace"))
         elif kind is Kind.ENDED:

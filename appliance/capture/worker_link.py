@@ -28,6 +28,7 @@ class Kind(IntEnum):
     SET_FRAME_RATE = auto()  # value: pictures a second
     TAKE_STILL = auto()  # value: the still's number
     # The worker's:
+    LOADED = auto()  # its libraries are there, and it waits to be told to open
     PICTURE = auto()  # value: capture time, payload: the access unit
     KEY_PICTURE = auto()
     STILL = auto()  # value: the still's number, payload: JPEG

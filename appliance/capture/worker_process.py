@@ -3,8 +3,8 @@
     python -m appliance.capture.worker_process DESCRIPTOR FACTORY OPTIONS
 
 DESCRIPTOR is its end of the line to the kit, FACTORY names a ``Camera`` as ``module:name``, OPTIONS are its arguments
-as JSON. It opens the camera when the kit says so, and closes it when the line ends, which it does with the kit.
-Not here: any camera; restarting (the kit's).
+as JSON. It loads the camera's libraries, opens the camera when the kit says so, and closes it when the line ends,
+which it does with the kit. Not here: any camera; restarting (the kit's).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import socket
 import sys
 from contextlib import suppress
 
-from appliance.capture.base import Camera, CameraStream
+from appliance.capture.base import Camera, CameraStream, Preparing
 from appliance.capture.clock import LessonClock
 from appliance.capture.worker_link import Kind, Link
 from appliance.errors import CameraUnavailable, KitError
@@ -46,6 +46,7 @@ class Worker:
         await asyncio.get_running_loop().create_unix_connection(lambda: self._link, sock=line)
         try:
             camera = await asyncio.to_thread(build, factory, options)
+            self._link.send(Kind.LOADED)
             await self._film(camera, await self._clock)
             self._link.send(Kind.ENDED)
         except (KitError, OSError) as error:
@@ -96,9 +97,11 @@ class Worker:
 
 
 def build(factory: str, options: dict[str, object]) -> Camera:
-    """The camera that the kit named. Raises ``CameraUnavailable``."""
+    """The camera that the kit named, with its libraries loaded. Raises ``CameraUnavailable``."""
     module, _, name = factory.partition(":")
     camera: Camera = getattr(importlib.import_module(module), name)(**options)
+    if isinstance(camera, Preparing):
+        camera.prepare()
     return camera
 
 

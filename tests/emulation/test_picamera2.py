@@ -10,6 +10,7 @@ import importlib.util
 import itertools
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -21,11 +22,13 @@ from appliance.capture import hardware_encoder
 from appliance.capture.base import AccessUnit
 from appliance.capture.clock import LessonClock
 from appliance.capture.worker import Patience, WorkerCamera
-from appliance.capture.worker_child import Recipe
+from appliance.capture.worker_child import Recipe, WorkerChild
 from appliance.errors import CameraUnavailable
-from tests.appliance.capture.reading import decoded, take, take_until
+from tests.appliance.capture.reading import PATIENCE_S, decoded, take, take_until
 
 INTERVAL_US = 33_333
+PI_CAMERA = "appliance.capture.picamera:PiCamera"
+SMALL = {"width": 320, "height": 180}
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("virtual_camera") is None,
     reason="the virtual camera is not here: make test-libcamera makes a root with it",
@@ -34,8 +37,7 @@ pytestmark = pytest.mark.skipif(
 
 def pi_camera(**options: object) -> WorkerCamera:
     """The camera as the kit runs it: picamera2 leaves descriptors behind, which go with the worker."""
-    recipe = Recipe("appliance.capture.picamera:PiCamera", {"width": 320, "height": 180, **options})
-    return WorkerCamera(recipe, Patience(silent_s=1.0, settled_s=60.0))
+    return WorkerCamera(Recipe(PI_CAMERA, {**SMALL, **options}), Patience(silent_s=1.0, settled_s=60.0))
 
 
 def test_the_ioctl_that_changes_the_bitrate_is_the_kernels() -> None:
@@ -46,6 +48,31 @@ def test_the_ioctl_that_changes_the_bitrate_is_the_kernels() -> None:
     control = videodev2.v4l2_control()
     control.id, control.value = hardware_encoder.V4L2_CID_MPEG_VIDEO_BITRATE, 700_000
     assert bytes(control) == hardware_encoder.V4L2_CONTROL.pack(control.id, control.value)
+
+
+def devices_of(pid: int) -> list[str]:
+    """What a process holds of the machine; the virtual camera's memory is the root's stand-in for /dev/udmabuf."""
+    links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    return [link for link in links if link.startswith(("/dev/video", "/dev/media", "/dev/dma_heap", "/memfd:udmabuf"))]
+
+
+def maps_of(pid: int) -> str:
+    """What a process has loaded."""
+    return Path(f"/proc/{pid}/maps").read_text()
+
+
+async def test_a_worker_that_waits_has_loaded_picamera2_and_holds_no_device() -> None:
+    worker = await WorkerChild.start(Recipe(PI_CAMERA, SMALL))
+    try:
+        await worker.loaded()
+        assert worker.pid is not None
+        assert "libcamera" in maps_of(worker.pid)
+        assert not devices_of(worker.pid)
+        worker.open(LessonClock.start())
+        await worker.next(PATIENCE_S)
+        assert devices_of(worker.pid)
+    finally:
+        await worker.close(PATIENCE_S, 1.0)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP], ids=lambda sign: sign.name)

@@ -116,6 +116,29 @@ class _WildStream:
             number += 1
 
 
+class Prepared(SimulatedCamera):
+    """A camera that notes what was done with it, in a file. ``notes``: that file."""
+
+    def __init__(self, notes: str) -> None:
+        super().__init__(WIDTH, HEIGHT, FPS)
+        self._notes = Path(notes)
+
+    def prepare(self) -> None:
+        """Note it."""
+        self._note("prepared")
+
+    @asynccontextmanager
+    async def open(self, clock: LessonClock) -> AsyncIterator[CameraStream]:  # type: ignore[override]
+        """Note it, and open."""
+        self._note("opened")
+        async with super().open(clock) as stream:
+            yield stream
+
+    def _note(self, what: str) -> None:
+        with self._notes.open("a") as notes:
+            notes.write(f"{what} {os.getpid()}\n")
+
+
 class TellsItsRates:
     """No camera at all: its units hold the bitrate and the frame rate that it was told, as text."""
 
