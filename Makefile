@@ -13,13 +13,14 @@ TESTING := .venv/.ready-to-test
 BROWSER := .venv/.browser-is-here
 NODE := node_modules/.ready
 AUDIO := .venv/.audio-is-here
+NETWORK := .venv/.network-is-here
 SERVICE := .venv/.service-is-here
 
 # Options on the command line: CAMERA=lesson.mp4 for run, ARGS="-k whip" for test.
 CAMERA ?=
 ARGS ?=
 
-.PHONY: help run test test-audio check bench screenshots wiring lock test-install test-libcamera clean
+.PHONY: help run test test-audio check bench screenshots wiring lock test-install test-network test-libcamera clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -56,6 +57,9 @@ lock: $(RUNNING) ## write requirements/*.txt anew from pyproject.toml; UPGRADE=1
 test-install: $(TESTING) ## prove that the wheel is whole, and that kit and relay each install on their own
 	$(PY) -m pytest tests/scripts/test_install.py
 
+test-network: $(TESTING) $(BROWSER) $(NETWORK) ## run what needs networks of its own: TURN, a phone that moves; needs root
+	$(PY) -m pytest tests/network $(ARGS)
+
 test-libcamera: $(TESTING) ## run the Raspberry Pi's camera code on the real libcamera, with its virtual camera; needs root
 	@scripts/set_up.sh emulation
 	@scripts/emulation_root.sh make
@@ -83,6 +87,10 @@ $(AUDIO): requirements/sound.txt scripts/set_up.sh | $(TESTING)
 
 $(SERVICE): requirements/service.txt scripts/set_up.sh | $(TESTING)
 	@scripts/set_up.sh service
+	@touch $@
+
+$(NETWORK): scripts/set_up.sh | $(TESTING)
+	@scripts/set_up.sh network
 	@touch $@
 
 $(NODE): package-lock.json package.json scripts/set_up.sh

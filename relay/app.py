@@ -23,7 +23,7 @@ from relay.engines.base import Engine
 from relay.engines.embedded import EmbeddedEngine
 from relay.errors import RelayError, StoreUnavailable
 from relay.service_report import status_text, vitals_of
-from relay.settings import RelaySettings
+from relay.settings import RelaySettings, TurnSection
 from relay.store.database import Database, opened_database
 from relay.store.enrolment import Enrolment, forget_used_codes
 from relay.store.lesson_log import LessonLog, open_lessons
@@ -31,6 +31,7 @@ from relay.store.register import RegisterReader, ensure_relay_id
 from relay.store.stills import StillFolder
 from relay.web.app import build_app, runner_of
 from relay.web.context import Relay
+from relay.web.ice_servers import IceServers
 from relay.web.metrics import Metrics
 from service.systemd import Service
 from service.watch import keep_informed
@@ -39,6 +40,7 @@ from service.watch import keep_informed
 # that are promised.
 STOP_ENGINE_S = 1.0
 HOUSEKEEPING_S = 6 * 3600
+LEAST_SECRET_BYTES = 16  # of turn.secret_file: a shorter one can be found by trying
 CODES_KEPT_MS = 7 * 86_400_000  # an expired code still tells "expired" apart in the database for whoever asks why
 
 _log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ async def running(settings: RelaySettings, service: Service) -> AsyncIterator[No
     """A relay that serves as long as the context is open. Raises ``CannotServe``, ``StoreUnavailable``."""
     async with AsyncExitStack() as stack:
         metrics = Metrics()
+        ice_servers = _ice_servers(settings.turn)
         database, registers = await _open_store(settings, metrics, stack)
         log = LessonLog(database, metrics)
         stack.push_async_callback(log.flush_now)
@@ -75,6 +78,7 @@ async def running(settings: RelaySettings, service: Service) -> AsyncIterator[No
             metrics=metrics,
             clock=moment,
             guesses=GuessLimit(),
+            ice_servers=ice_servers,
         )
         await _serve_web(settings, relay, stack)
         if settings.web.announce:
@@ -152,6 +156,18 @@ async def _start_engine(settings: RelaySettings, metrics: Metrics, stack: AsyncE
         raise CannotServe(_port_trouble("media.port", "UDP", media.port, error)) from error
     metrics.engine(engine.counters)
     return engine
+
+
+def _ice_servers(turn: TurnSection) -> IceServers:
+    if not turn.urls:
+        return IceServers()
+    try:
+        secret = Path(turn.secret_file).read_bytes().strip()
+    except OSError as error:
+        raise CannotServe(f"turn.secret_file: {turn.secret_file} cannot be read: {error.strerror}") from error
+    if len(secret) < LEAST_SECRET_BYTES:
+        raise CannotServe(f"turn.secret_file: {turn.secret_file} holds no secret to rely on; docs/turn.md makes one")
+    return IceServers(urls=turn.urls, secret=secret, lifetime_s=turn.credentials_s)
 
 
 async def _serve_web(settings: RelaySettings, relay: Relay, stack: AsyncExitStack) -> None:

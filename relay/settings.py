@@ -5,6 +5,7 @@ Not here: reading files (``config/strict_toml.py``) and acting on a setting (``a
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +16,8 @@ import msgspec
 from config.strict_toml import ConfigurationError, load
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+#: RFC 7065. Nothing that could break out of a Link header.
+_TURN_URL = re.compile(r"turns?:([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(\?transport=(udp|tcp))?")
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -49,6 +52,15 @@ class MediaSection(_Section, frozen=True, kw_only=True):
     max_sessions: Annotated[int, msgspec.Meta(ge=1)] = 2000
 
 
+class TurnSection(_Section, frozen=True, kw_only=True):
+    """``[turn]``: TURN servers for peers whose network lets no UDP through, such as
+    ``turns:turn.school.example:443?transport=tcp``; ``secret_file`` holds what coturn calls ``static-auth-secret``."""
+
+    urls: tuple[str, ...] = ()
+    secret_file: str = ""
+    credentials_s: Annotated[int, msgspec.Meta(ge=60, le=86400)] = 14400
+
+
 class StoreSection(_Section, frozen=True, kw_only=True):
     """``[store]``: an SQLAlchemy async URL; empty is SQLite in ``relay.state_dir``."""
 
@@ -61,6 +73,7 @@ class RelaySettings(_Section, frozen=True, kw_only=True):
     relay: RelaySection = RelaySection()
     web: WebSection = WebSection()
     media: MediaSection = MediaSection()
+    turn: TurnSection = TurnSection()
     store: StoreSection = StoreSection()
 
 
@@ -73,6 +86,13 @@ def load_settings(path: Path) -> RelaySettings:
         raise ConfigurationError(
             f"{path}: web.announce: is true, and web.public_url is good on this machine only; say how kits reach it"
         )
+    for url in settings.turn.urls:
+        if not _TURN_URL.fullmatch(url):
+            raise ConfigurationError(
+                f'{path}: turn.urls: "{url}" is no TURN server; write it as turns:HOST:443?transport=tcp'
+            )
+    if bool(settings.turn.urls) != bool(settings.turn.secret_file):
+        raise ConfigurationError(f"{path}: turn: urls and secret_file go together; give both or none (docs/turn.md)")
     return settings
 
 

@@ -6,6 +6,7 @@
 #   set_up.sh node                      node_modules, as package-lock.json says
 #   set_up.sh audio                     PortAudio, PyAudio built against it, and PulseAudio to be a sound card
 #   set_up.sh service                   systemd-python built against libsystemd, and systemd-analyze
+#   set_up.sh network                   coturn, iproute2 and nftables, for tests in network namespaces
 #   set_up.sh emulation                 mmdebstrap, which makes the root of scripts/emulation_root.sh
 #   set_up.sh browser                   Chromium and a font with Cyrillic letters, from Debian's packages
 set -euo pipefail
@@ -111,6 +112,18 @@ service() {
     "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --require-hashes -r requirements/service.txt
 }
 
+network() {
+    local missing=() had_coturn=yes
+    command -v ip >/dev/null || missing+=(iproute2)
+    command -v nft >/dev/null || missing+=(nftables)
+    command -v turnserver >/dev/null || { missing+=(coturn); had_coturn=no; }
+    [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
+    # Debian starts coturn as it installs it; nobody asked for a TURN server on this machine.
+    if [ "$had_coturn" = no ] && [ -d /run/systemd/system ] && [ "$(id -u)" -eq 0 ]; then
+        systemctl disable --quiet --now coturn || fail "coturn was started by its installation and cannot be stopped"
+    fi
+}
+
 emulation() {
     command -v mmdebstrap >/dev/null || apt_install mmdebstrap
 }
@@ -122,5 +135,6 @@ case "${1:-}" in
     audio) audio ;;
     service) service ;;
     emulation) emulation ;;
-    *) fail "say python, node, browser, audio, service or emulation" ;;
+    network) network ;;
+    *) fail "say python, node, browser, audio, network, service or emulation" ;;
 esac

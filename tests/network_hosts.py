@@ -30,11 +30,11 @@ def missing() -> str:
         return "needs iproute2 (apt-get install iproute2)"
     probe = f"parta-{os.getpid()}-probe"
     try:
-        _ip("netns", "add", probe)
+        ip("netns", "add", probe)
         try:
-            _ip("-n", probe, "link", "add", "veth-a", "type", "veth", "peer", "name", "veth-b")
+            ip("-n", probe, "link", "add", "veth-a", "type", "veth", "peer", "name", "veth-b")
         finally:
-            _ip("netns", "del", probe)
+            ip("netns", "del", probe)
     except subprocess.CalledProcessError as error:
         return f"this machine makes no network namespaces with veth pairs: {error.stderr.strip()}"
     return ""
@@ -48,7 +48,7 @@ class Host:
 
     def address(self, verb: str, address: str) -> None:
         """``add`` or ``del`` an address, as DHCP would."""
-        _ip("-n", self.name, "address", verb, f"{address}/24", "dev", "eth0")
+        ip("-n", self.name, "address", verb, f"{address}/24", "dev", "eth0")
 
     def command(self, *arguments: str) -> list[str]:
         """``python -m ARGUMENTS`` on this host, as an argument list."""
@@ -84,31 +84,31 @@ def hosts(addresses: Sequence[str]) -> Iterator[list[Host]]:
 
     def namespace(name: str) -> str:
         full = f"parta-{os.getpid()}-{name}"
-        _ip("netns", "add", full)
+        ip("netns", "add", full)
         made.append(full)
-        _ip("-n", full, "link", "set", "lo", "up")
+        ip("-n", full, "link", "set", "lo", "up")
         return full
 
     try:
         switch = namespace("switch")
         # Multicast snooping learns from queries that nobody here sends; a plain switch floods.
-        _ip("-n", switch, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
-        _ip("-n", switch, "link", "set", "br0", "up")
+        ip("-n", switch, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+        ip("-n", switch, "link", "set", "br0", "up")
         found = []
         for number, address in enumerate(addresses):
             host = Host(namespace(f"host{number}"))
             port = f"port{number}"
             veth = ("type", "veth", "peer", "name", "eth0", "netns", host.name)
-            _ip("-n", switch, "link", "add", port, *veth)
-            _ip("-n", switch, "link", "set", port, "master", "br0", "up")
-            _ip("-n", host.name, "link", "set", "eth0", "up")
+            ip("-n", switch, "link", "add", port, *veth)
+            ip("-n", switch, "link", "set", port, "master", "br0", "up")
+            ip("-n", host.name, "link", "set", "eth0", "up")
             host.address("add", address)
             found.append(host)
         yield found
     finally:
         for name in made:
-            _ip("netns", "del", name)
+            ip("netns", "del", name)
 
 
-def _ip(*arguments: str) -> None:
+def ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=COMMAND_S)

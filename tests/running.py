@@ -84,6 +84,8 @@ class RunningRelay:
     advertise: tuple[str, ...] = ("127.0.0.1",)
     port: int = field(default_factory=free_port)
     media_port: int = field(default_factory=lambda: free_port(socket.SOCK_DGRAM))
+    host: str = "127.0.0.1"
+    more: str = ""
     program: Program = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,15 +93,15 @@ class RunningRelay:
         self.config = self.folder / "relay.toml"
         self.config.write_text(
             f'[relay]\nstate_dir = "{self.folder / "state"}"\n'
-            f'[web]\nport = {self.port}\npublic_url = "{self.url}"\n'
-            f"[media]\nport = {self.media_port}\nadvertise = {json.dumps(list(self.advertise))}\n"
+            f'[web]\nhost = "{self.host}"\nport = {self.port}\npublic_url = "{self.url}"\n'
+            f"[media]\nport = {self.media_port}\nadvertise = {json.dumps(list(self.advertise))}\n{self.more}"
         )
         self.program = Program(["relay", "serve", "--config", str(self.config)], self.folder / "relay.log")
 
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     async def start(self) -> None:
         """Start it and wait until it can serve."""
@@ -258,12 +260,19 @@ class FoundedSchool:
 
 @asynccontextmanager
 async def running_relay(
-    folder: Path, founded: FoundedSchool, *, advertise: tuple[str, ...] = ("127.0.0.1",), media_port: int | None = None
+    folder: Path,
+    founded: FoundedSchool,
+    *,
+    advertise: tuple[str, ...] = ("127.0.0.1",),
+    media_port: int | None = None,
+    host: str = "127.0.0.1",
+    more: str = "",
 ) -> AsyncIterator[RunningRelay]:
-    """A relay with the founded school in it."""
+    """A relay with the founded school in it; ``more`` is added to its configuration."""
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        relay = RunningRelay(folder, http, advertise, media_port=media_port or free_port(socket.SOCK_DGRAM))
+        media_port = media_port or free_port(socket.SOCK_DGRAM)
+        relay = RunningRelay(folder, http, advertise, media_port=media_port, host=host, more=more)
         shutil.copytree(founded.state, folder / "state")
         stack.push_async_callback(_stop, relay.program)
         await relay.start()
@@ -279,11 +288,13 @@ async def running_school(
     microphone: str = 'kind = "simulated"',
     media_port: int | None = None,
     advertise: tuple[str, ...] = ("127.0.0.1",),
+    host: str = "127.0.0.1",
+    more: str = "",
 ) -> AsyncIterator[RunningSchool]:
     """A school in which the next press of the start button is seen by whoever opens ``class_url``."""
     async with AsyncExitStack() as stack:
         relay = await stack.enter_async_context(
-            running_relay(folder / "relay", founded, advertise=advertise, media_port=media_port)
+            running_relay(folder / "relay", founded, advertise=advertise, media_port=media_port, host=host, more=more)
         )
         kit = RunningKit(folder / "kit", relay.http, relay.url, founded.enrol_code, camera, microphone)
         stack.push_async_callback(_stop, kit.program)

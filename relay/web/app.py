@@ -58,7 +58,7 @@ def _routes() -> list[web.RouteDef]:
         web.delete("/preflight/{session}", preflight.end),
         web.post("/whep/{link}", whep.watch),
         web.get("/whep/{link}", whep.endpoint_look),
-        web.options("/whep/{link}", sessions.endpoint_options),
+        web.options("/whep/{link}", whep.options),
         web.get("/whep/{link}/{session}", whep.look),
         web.patch("/whep/{link}/{session}", whep.patch),
         web.delete("/whep/{link}/{session}", whep.end),

@@ -17,6 +17,7 @@ from relay.classroom.rate import GuessLimit
 from relay.classroom.register import Register
 from relay.classroom.registry import LiveRegistry
 from relay.engines.base import Engine
+from relay.web.ice_servers import IceServers
 from relay.web.metrics import Metrics
 
 
@@ -54,6 +55,7 @@ class Relay:
     metrics: Metrics
     clock: Callable[[], Moment]
     guesses: GuessLimit
+    ice_servers: IceServers
 
 
 RELAY = web.AppKey("relay", Relay)

@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from relay.engines.base import Answer, Engine
 from relay.errors import BadRequest
 from relay.web.body import MAX_SDP_BYTES, need_content_type, read_body
+from relay.web.context import RELAY
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -25,9 +26,21 @@ async def read_offer(request: web.Request) -> str:
 
 
 def created(answer: Answer, location: str) -> web.Response:
-    """201 for an accepted offer. No ``Link``: the relay needs no ICE servers, and names no third party's."""
+    """201 for an accepted offer."""
     headers = {hdrs.LOCATION: location, hdrs.ETAG: f'"{answer.etag}"', ACCEPT_PATCH: FRAGMENT}
     return web.Response(status=201, text=answer.sdp, content_type=SDP, headers=headers)
+
+
+def with_ice_servers(request: web.Request, response: web.Response) -> web.Response:
+    """The response, with the relay's TURN servers in ``Link``, if it has any."""
+    relay = request.app[RELAY]
+    relay.ice_servers.add_to(response, relay.clock().unix_ms / 1000)
+    return response
+
+
+def is_preflight(request: web.Request) -> bool:
+    """Whether a browser asks before its request (Fetch): then nobody reads a ``Link`` (RFC 9725 §4.6)."""
+    return hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
 
 
 async def patched(request: web.Request, engine: Engine, session_id: str) -> web.Response:

@@ -5,12 +5,14 @@ A player that cannot wait says ``Prefer: handling=strict`` (RFC 7240 §4.4) and 
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from aiohttp import web
 
 from relay.errors import NothingToWatch, SessionUnknown
 from relay.web.context import RELAY
 from relay.web.pages import class_of
-from relay.web.sessions import created, ended, patched, read_offer
+from relay.web.sessions import created, ended, endpoint_options, is_preflight, patched, read_offer, with_ice_servers
 
 STRICT = "handling=strict"
 
@@ -26,9 +28,19 @@ async def watch(request: web.Request) -> web.Response:
     if strict and engine.delivery(school_class.class_id).publisher is None:
         raise NothingToWatch("nobody publishes to this class now")
     answer = engine.watch(school_class.class_id, offer)
-    response = created(answer, f"/whep/{school_class.link}/{answer.session_id}")
+    response = with_ice_servers(request, created(answer, f"/whep/{school_class.link}/{answer.session_id}"))
     if strict:
         response.headers["Preference-Applied"] = STRICT
+    return response
+
+
+async def options(request: web.Request) -> web.Response:
+    """``OPTIONS /whep/<link>``: also the TURN servers, for players that have to know them before they offer."""
+    response = await endpoint_options(request)
+    if not is_preflight(request):
+        with suppress(web.HTTPNotFound):  # a link that opens nothing gets what every address gets
+            await class_of(request)
+            with_ice_servers(request, response)
     return response
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from relay.errors import SessionUnknown
 from relay.web.auth import AUTH, Publisher
 from relay.web.context import RELAY
-from relay.web.sessions import created, ended, patched, read_offer
+from relay.web.sessions import created, ended, patched, read_offer, with_ice_servers
 
 
 class PublisherSessions:
@@ -46,7 +46,7 @@ async def publish(request: web.Request) -> web.Response:
     answer = relay.engine.publish(channel, publisher.publisher_id, offer)
     request.app[SESSIONS].made(publisher.publisher_id, answer.session_id)
     relay.live.publishes(publisher.publisher_id, publisher.place, publisher.lesson_id)
-    return created(answer, f"/whip/{answer.session_id}")
+    return with_ice_servers(request, created(answer, f"/whip/{answer.session_id}"))
 
 
 async def look(request: web.Request) -> web.Response:

@@ -34,10 +34,13 @@ def chromium_path() -> str:
 
 
 @asynccontextmanager
-async def chromium(*flags: str) -> AsyncIterator[Browser]:
-    """A browser for the length of the context. Sound stays blocked until a gesture, as on a real machine."""
+async def chromium(*flags: str, path: str | None = None) -> AsyncIterator[Browser]:
+    """A browser for the length of the context. Sound stays blocked until a gesture, as on a real machine.
+
+    ``path``: another program that runs Chromium, such as in a network namespace.
+    """
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_path(), args=[*QUIET, *flags])
+        browser = await playwright.chromium.launch(executable_path=path or chromium_path(), args=[*QUIET, *flags])
         try:
             yield browser
         finally:

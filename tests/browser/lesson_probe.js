@@ -108,5 +108,18 @@ globalThis.lessonProbe = (() => {
   /** How many connections the page has opened so far. */
   const sessions = () => peers.length;
 
-  return { frames, inbound, read, sessions, voiceEnergy };
+  /** Our end of the way that the page's newest connection uses: an ICE candidate's statistics, or null. */
+  async function way() {
+    for (const peer of peers.filter((one) => one.connectionState === "connected").reverse()) {
+      const stats = await peer.getStats();
+      for (const stat of stats.values()) {
+        if (stat.type !== "transport") continue;
+        const pair = stats.get(stat.selectedCandidatePairId);
+        return (pair && stats.get(pair.localCandidateId)) ?? null;
+      }
+    }
+    return null;
+  }
+
+  return { frames, inbound, read, sessions, voiceEnergy, way };
 })();

@@ -27,7 +27,6 @@ NOT_OFFERED_BY_THE_RELAY = {
     "redirect",  # the relay answers itself
     "overload",  # tried below, on a smaller one
     "consent-expiry",  # tried below, with less patience
-    "ice-servers",  # tried with TURN configured
     "patch-unsupported",  # both trickle and restart are there
     "counter-offer",  # what cannot be taken is refused
 }
@@ -46,7 +45,10 @@ def not_offered(results: list[Result]) -> set[str]:
 
 
 async def test_the_relay_keeps_every_duty_that_it_offers(tmp_path: Path, founded_school: FoundedSchool) -> None:
-    async with running_relay(tmp_path, founded_school) as relay:
+    secret = tmp_path / "turn.secret"
+    secret.write_text("a secret of relay and coturn")
+    turn = f'[turn]\nurls = ["turns:turn.example:443?transport=tcp"]\nsecret_file = "{secret}"\n'
+    async with running_relay(tmp_path / "relay", founded_school, more=turn) as relay:
         whip = endpoint_at(relay.url + "/whip", "sendonly", founded_school.stream_key, relay.http)
         results = await whip_server.run(whip)
         assert failed(results) == []

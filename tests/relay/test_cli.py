@@ -136,6 +136,17 @@ async def test_a_port_that_is_taken_is_named_with_the_remedy(tmp_path: Path) -> 
             assert "Traceback" not in ended.errors
 
 
+async def test_a_turn_secret_that_is_missing_or_too_short_is_named(tmp_path: Path) -> None:
+    secret = tmp_path / "turn.secret"
+    more = f'[turn]\nurls = ["turns:turn.example:443?transport=tcp"]\nsecret_file = "{secret}"\n'
+    at = configured(tmp_path / "relay", more=more)
+    for told in ("cannot be read: No such file or directory", "holds no secret to rely on; docs/turn.md makes one"):
+        ended = await at.run("serve")
+        assert ended.code == 2
+        assert ended.errors.splitlines()[-1] == f"parta-relay: turn.secret_file: {secret} {told}"
+        secret.write_text("short\n")
+
+
 async def test_a_state_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     at = configured(tmp_path)
     (tmp_path / "state").write_text("a file")

@@ -18,7 +18,9 @@ _WITH_PORT = re.compile(r"\[(?P<six>[^]]+)\](?::(?P<six_port>\d+))?|(?P<four>[^:
 async def candidates(advertise: tuple[str, ...], port: int, families: frozenset[int]) -> tuple[Candidate, ...]:
     """Host candidates in order of preference. Names are resolved once, here. Raises ``OSError`` for a name that is
     unknown, or when there is no address at all."""
-    found = await _advertised(advertise, port) if advertise else [(address, port) for address in _own(families)]
+    found = (
+        await _advertised(advertise, port, families) if advertise else [(address, port) for address in _own(families)]
+    )
     if not found:
         raise OSError("this machine has no address to tell peers; set media.advertise")
     return tuple(
@@ -27,7 +29,8 @@ async def candidates(advertise: tuple[str, ...], port: int, families: frozenset[
     )
 
 
-async def _advertised(advertise: tuple[str, ...], port: int) -> list[tuple[str, int]]:
+async def _advertised(advertise: tuple[str, ...], port: int, families: frozenset[int]) -> list[tuple[str, int]]:
+    """Addresses as they stand, because a router may translate them; of a name's, those of a family that is bound."""
     found = []
     for entry in advertise:
         host, its_port = split(entry, port)
@@ -36,7 +39,7 @@ async def _advertised(advertise: tuple[str, ...], port: int) -> list[tuple[str, 
         except ValueError:
             loop = asyncio.get_running_loop()
             resolved = await loop.getaddrinfo(host, its_port, type=socket.SOCK_DGRAM)
-            found += [(str(address[0]), its_port) for *_, address in resolved]
+            found += [(str(address[0]), its_port) for family, *_, address in resolved if family in families]
     return found
 
 

@@ -27,12 +27,14 @@ from relay.store.register import RegisterReader, ensure_relay_id
 from relay.store.stills import StillFolder
 from relay.web.app import build_app, runner_of
 from relay.web.context import Relay
+from relay.web.ice_servers import IceServers
 from relay.web.metrics import Metrics
 from tests.relay.web.recording_engine import RecordingEngine
 from wire import messages
 from wire.token import mint
 
 WAIT_S = 10.0
+NO_ICE_SERVERS = IceServers()
 LESSON = "1e" * 16
 
 
@@ -127,7 +129,7 @@ def public_key(key: Ed25519PrivateKey) -> str:
 
 
 @asynccontextmanager
-async def served(folder: Path) -> AsyncIterator[Served]:
+async def served(folder: Path, ice_servers: IceServers = NO_ICE_SERVERS) -> AsyncIterator[Served]:
     """A relay with a school, a class and a room, until the context ends."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(opened_database("", folder))
@@ -153,6 +155,7 @@ async def served(folder: Path) -> AsyncIterator[Served]:
             metrics=metrics,
             clock=clock,
             guesses=GuessLimit(per_address=(3, 0.1)),
+            ice_servers=ice_servers,
         )
         app = build_app(relay)
         runner = runner_of(app)

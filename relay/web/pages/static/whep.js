@@ -5,6 +5,7 @@
  * room already and media just starts to flow in it. Not here: trying again (`session.js`) and showing (`player.js`).
  */
 
+import { iceServers } from "./ice_servers.js";
 import { LipSync } from "./lip_sync.js";
 
 /** The relay answers from memory; this long only on a network that hardly works. */
@@ -12,6 +13,9 @@ const POST_TIMEOUT_MS = 5000;
 
 /** ICE and DTLS with a reachable relay take four round trips. */
 const CONNECT_TIMEOUT_MS = 5000;
+
+/** No ICE servers but those that the relay names. @type {RTCConfiguration} */
+const CONFIGURATION = { iceServers: [], bundlePolicy: "max-bundle" };
 
 /** The relay (or a proxy before it) refused. `retryAfter_ms` is its own wish, or 0. */
 export class WhepRefused extends Error {
@@ -104,14 +108,17 @@ export class WhepSession {
  * @throws {WhepRefused | WhepUnreachable | TypeError | DOMException}
  */
 export async function openWhep(url, signal) {
-  const peer = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
+  const peer = new RTCPeerConnection(CONFIGURATION);
   /** @type {string | null} */
   let resource = null;
   try {
-    await peer.setLocalDescription(await offer(peer));
-    // The offer leaves without our candidates: an ICE-lite relay learns our address from our first check.
-    const answer = await post(url, peer.localDescription?.sdp ?? "", signal);
+    // The offer leaves without our candidates: an ICE-lite relay learns our address from our first check. And gathering
+    // begins with `setLocalDescription`, when the relay's TURN servers are known (RFC 9725 §4.6).
+    const offered = await offer(peer);
+    const answer = await post(url, offered.sdp ?? "", signal);
     resource = answer.resource;
+    if (answer.iceServers.length > 0) peer.setConfiguration({ ...CONFIGURATION, iceServers: answer.iceServers });
+    await peer.setLocalDescription(offered);
     await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
     await connected(peer, signal);
     return new WhepSession(peer, resource);
@@ -155,7 +162,7 @@ async function post(url, sdp, signal) {
     if (response.status !== 201) throw new WhepRefused(response.status, retryAfter_ms(response));
     const location = response.headers.get("Location");
     const resource = location === null ? null : new URL(location, response.url).href;
-    return { sdp: await response.text(), resource };
+    return { sdp: await response.text(), resource, iceServers: iceServers(response.headers.get("Link")) };
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", abort);
