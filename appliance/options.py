@@ -102,8 +102,9 @@ def _doctor(commands: Commands[Parser], config: Parents) -> None:
         "doctor",
         parents=config,
         help="check everything that a lesson needs, and say what to do about what fails",
-        description="Check relay, network, clock, storage, camera and microphone. Camera and microphone open for a few "
-        "seconds, with the tally lit. Exit codes: 0 everything is OK, 1 something is not, 2 the settings are wrong.",
+        description="Check relay, network, clock, storage, camera and microphone. Up to 1.4 MB go to the relay to time "
+        "the up-link; camera and microphone open for a few seconds, with the tally lit. Exit codes: 0 everything is "
+        "OK, 1 something is not, 2 the settings are wrong.",
     )
     _json(doctor)
     doctor.add_argument("--no-capture", dest="capture", action="store_false", help="leave camera and microphone alone")

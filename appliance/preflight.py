@@ -1,32 +1,25 @@
 """The pre-flight checks: does everything that a lesson needs work, now, from here?
 
 Each check does the real thing once and says what it found, with a remedy in plain words. Used by ``commands/doctor.py``
-(and by the setup page, when there is one). Not here: which camera, relay and panel this kit has; they are given. A
-check of camera or microphone captures: whoever calls it has asked the person, and has lit the tally.
+and by the setup page. Not here: camera and microphone (``preflight_devices.py``), and which relay this kit has; it is
+given.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
-import math
 import os
 import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-import numpy as np
-
-from appliance.capture.base import Camera, Microphone, MicrophoneStream, PcmBlock
-from appliance.capture.clock import LessonClock
-from appliance.capture.fanout import SelfHealing
 from appliance.durable import remove_durably, write_durably
 from appliance.errors import KitError, RelayRefused
 
 Outcome = Literal["ok", "failed", "skipped"]
-Name = Literal["storage", "enrolment", "relay", "round_trip", "clock", "udp", "camera", "microphone"]
+Name = Literal["storage", "enrolment", "relay", "round_trip", "clock", "udp", "uplink", "camera", "microphone"]
 
 #: A lesson of 45 minutes at the default bitrate takes 0.6 GB; a day has a few, and the system needs room.
 FREE_BYTES = 2_000_000_000
@@ -34,24 +27,22 @@ FREE_BYTES = 2_000_000_000
 SLOW_MS = 500.0
 #: Tokens follow the relay's clock anyway; what is off by more stamps the lesson with a wrong time.
 CLOCK_OFF_S = 5.0
-#: A cold camera takes two or three seconds to its first picture.
-DEVICE_S = 10.0
-#: How long the microphone is listened to.
-LISTEN_BLOCKS = 75
-#: Of 255 shades. A lens cap, or a camera that gives nothing but black; a dim room has ten and more.
-BLANK_SHADES = 2.0
-#: A microphone in a silent room gives −60 dBFS and more; digital zeros and unplugged inputs give less.
-SILENT_DBFS = -75.0
+#: What packets add to pictures and voice: RTP, SRTP, UDP and IP headers on 1200 bytes, and a repeat now and then.
+OVERHEAD = 1.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a check found: ``told`` for a person, ``figures`` for scripts. ``remedy`` says what to do if it failed."""
+    """What a check found: ``told`` for a person, ``figures`` for scripts. ``remedy`` says what to do if it failed.
+
+    ``why`` is a stable key for the same, for pages that say it in another language.
+    """
 
     check: Name
     outcome: Outcome
     told: str
     remedy: str = ""
+    why: str = ""
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -81,15 +72,19 @@ class RelayProbe(Protocol):
         """Put a real media session up, measure it, and take it down. No pupil sees it."""
         ...
 
+    async def uplink_kbps(self) -> float:
+        """How much goes up to the relay in a second; 0.0 where hardly anything does."""
+        ...
 
-def failed(check: Name, told: str, remedy: str) -> Finding:
+
+def failed(check: Name, why: str, told: str, remedy: str) -> Finding:
     """A check that failed."""
-    return Finding(check=check, outcome="failed", told=told, remedy=remedy)
+    return Finding(check=check, outcome="failed", told=told, remedy=remedy, why=why)
 
 
-def skipped(check: Name, why: str, remedy: str = "") -> Finding:
+def skipped(check: Name, why: str, reason: str, remedy: str = "") -> Finding:
     """A check that could not be tried."""
-    return Finding(check=check, outcome="skipped", told=f"not tried: {why}", remedy=remedy)
+    return Finding(check=check, outcome="skipped", told=f"not tried: {reason}", remedy=remedy, why=why)
 
 
 async def check_storage(state_dir: Path) -> Finding:
@@ -106,12 +101,15 @@ def _storage(state_dir: Path) -> Finding:
     except OSError as error:
         return failed(
             "storage",
+            "storage_unwritable",
             f"{state_dir} cannot be written: {error.strerror or error}",
             "check kit.state_dir and its owner; a card that turned read-only is worn out and has to be replaced",
         )
     told = f"{free / 1e9:.1f} GB free in {state_dir}"
     if free < FREE_BYTES:
-        return failed("storage", told, f"make room: lessons want {FREE_BYTES / 1e9:.0f} GB; or take a larger card")
+        return failed(
+            "storage", "storage_full", told, f"make room: lessons want {FREE_BYTES / 1e9:.0f} GB; or take a larger card"
+        )
     return Finding(check="storage", outcome="ok", told=told, figures={"free_bytes": free})
 
 
@@ -120,10 +118,11 @@ async def check_relay(probe: RelayProbe) -> tuple[Finding, Readiness | None]:
     try:
         readiness = await probe.readiness()
     except KitError as error:
-        return failed("relay", str(error), _reach(probe.url)), None
+        return failed("relay", "relay_unreachable", str(error), _reach(probe.url)), None
     if not readiness.serves:
         remedy = "look at the relay's log; if this is no relay at all, correct relay.url"
-        return failed("relay", f"{probe.url} answers, and does not serve: {readiness.reason}", remedy), None
+        told = f"{probe.url} answers, and does not serve: {readiness.reason}"
+        return failed("relay", "relay_not_serving", told, remedy), None
     return Finding(check="relay", outcome="ok", told=f"{probe.url} serves"), readiness
 
 
@@ -139,10 +138,11 @@ async def check_round_trip(probe: RelayProbe) -> Finding:
     try:
         took_ms = await probe.round_trip_ms()
     except KitError as error:
-        return failed("round_trip", str(error), _reach(probe.url))
+        return failed("round_trip", "relay_unreachable", str(error), _reach(probe.url))
     told = f"{took_ms:.0f} ms to the relay and back"
     if took_ms > SLOW_MS:
-        return failed("round_trip", told, "the network is slow or overloaded: prefer a cable, or ask who else uses it")
+        remedy = "the network is slow or overloaded: prefer a cable, or ask who else uses it"
+        return failed("round_trip", "slow", told, remedy)
     return Finding(check="round_trip", outcome="ok", told=told, figures={"round_trip_ms": took_ms})
 
 
@@ -152,6 +152,7 @@ def check_clock(readiness: Readiness) -> Finding:
     if abs(ahead_s) > CLOCK_OFF_S:
         return failed(
             "clock",
+            "clock_off",
             f"this kit's clock is {abs(ahead_s):.0f} s {'behind' if ahead_s > 0 else 'ahead of'} the relay's",
             "let the kit reach a time server (NTP, UDP port 123), or name the school's own; lessons go on meanwhile",
         )
@@ -163,10 +164,11 @@ async def check_udp(probe: RelayProbe) -> Finding:
     try:
         took_ms = await probe.media_round_trip_ms()
     except RelayRefused as error:
-        return failed("udp", str(error), _REFUSED.get(error.status, "look at the relay's log"))
+        return _refused("udp", error)
     except KitError as error:
         return failed(
             "udp",
+            "udp_blocked",
             str(error),
             "let UDP through to the relay's media port (8443 unless media.port says otherwise), out and back; without "
             "it pupils see nothing live",
@@ -179,82 +181,58 @@ async def check_udp(probe: RelayProbe) -> Finding:
     )
 
 
+async def check_uplink(probe: RelayProbe, wanted_kbps: int) -> Finding:
+    """Whether as much goes up to the relay as a lesson takes at its best."""
+    try:
+        kbps = await probe.uplink_kbps()
+    except RelayRefused as error:
+        return _refused("uplink", error)
+    except KitError as error:
+        return failed("uplink", "relay_unreachable", str(error), _reach(probe.url))
+    told = f"carries {kbps:.0f} kb/s up to the relay; a sharp picture with voice takes {wanted_kbps} kb/s"
+    if kbps >= wanted_kbps:
+        figures = {"uplink_kbps": round(kbps), "wanted_kbps": wanted_kbps}
+        return Finding(check="uplink", outcome="ok", told=told, figures=figures)
+    remedy = (
+        "prefer a cable to Wi-Fi, look who else uploads, ask the provider for more, or lower camera.bitrate_kbps; "
+        "lessons go on meanwhile, with fewer and softer pictures"
+    )
+    return failed("uplink", "uplink_narrow", told, remedy)
+
+
+def wanted_kbps(picture_kbps: int, voice_bps: int) -> int:
+    """What a lesson takes of the uplink at its best."""
+    return round((picture_kbps + voice_bps / 1000) * OVERHEAD)
+
+
+async def network_findings(
+    probe: RelayProbe, *, enrolled: bool, uplink_kbps: int | None
+) -> AsyncGenerator[Finding, None]:
+    """The relay and the way to it. ``uplink_kbps`` is what it has to carry; None: a lesson runs, and needs it all."""
+    finding, readiness = await check_relay(probe)
+    yield finding
+    if readiness is None:
+        for check in ("round_trip", "clock", "udp", "uplink"):
+            yield skipped(check, "no_relay", "the relay does not serve")
+        return
+    yield await check_round_trip(probe)
+    yield check_clock(readiness)
+    yield await check_udp(probe) if enrolled else skipped("udp", "stranger", "only an enrolled kit may send media")
+    if uplink_kbps is None:
+        yield skipped("uplink", "lesson", "a lesson runs, and needs the uplink")
+    elif enrolled:
+        yield await check_uplink(probe, uplink_kbps)
+    else:
+        yield skipped("uplink", "stranger", "only an enrolled kit may send")
+
+
+def _refused(check: Name, error: RelayRefused) -> Finding:
+    why, remedy = _REFUSED.get(error.status, ("relay_refused", "look at the relay's log"))
+    return failed(check, why, str(error), remedy)
+
+
 _REFUSED = {
-    401: "the relay does not know this kit any more: enrol it again, with a new code",
-    404: "this relay is older than the kit and has no such check: upgrade it",
-    503: "the relay is full; try again after the lessons, or raise media.max_sessions",
+    401: ("kit_unknown", "the relay does not know this kit any more: enrol it again, with a new code"),
+    404: ("relay_old", "this relay is older than the kit and has no such check: upgrade it"),
+    503: ("relay_full", "the relay is full; try again after the lessons, or raise media.max_sessions"),
 }
-
-
-async def check_camera(camera: Camera) -> Finding:
-    """Whether the camera opens, encodes, and shows something. It is open for a moment; nothing is kept or sent."""
-    plug = "check the camera's cable at both ends, that no other program uses it, and camera.kind"
-    try:
-        async with asyncio.timeout(DEVICE_S), camera.open(LessonClock.start()) as stream:
-            async for unit in stream:
-                encoded, jpeg = len(unit.data), await stream.still()
-                break
-            else:
-                return failed("camera", "the camera ended before its first picture", plug)
-        width, height, shades = await asyncio.to_thread(_measure_picture, jpeg)
-    except TimeoutError:
-        return failed("camera", f"the camera gave no picture within {DEVICE_S:.0f} s", plug)
-    except (KitError, OSError) as error:
-        return failed("camera", str(error), plug)
-    if shades < BLANK_SHADES:
-        return failed("camera", "the picture is all one shade", "take the cap off the lens; turn on the light")
-    figures = {"width": width, "height": height, "shades": round(shades, 1), "key_frame_bytes": encoded}
-    return Finding(check="camera", outcome="ok", told=f"gives a picture, {width}×{height}", figures=figures)
-
-
-def _measure_picture(jpeg: bytes) -> tuple[int, int, float]:
-    from PIL import Image, ImageStat
-
-    with Image.open(io.BytesIO(jpeg)) as picture:
-        return picture.width, picture.height, ImageStat.Stat(picture.convert("L")).stddev[0]
-
-
-async def check_microphone(microphone: Microphone) -> Finding:
-    """Whether the microphone opens and hears something. It is open for a moment; nothing is kept or sent."""
-    plug = "check the microphone's plug, that no other program uses it, and microphone.kind"
-    try:
-        async with asyncio.timeout(DEVICE_S), microphone.open(LessonClock.start()) as stream:
-            items = aiter(stream)
-            await _device_of(stream, items)
-            level_dbfs = _level_dbfs(await _listen(items))
-            if isinstance(stream, SelfHealing) and (figures := stream.figures()) is not None:
-                level_dbfs = figures.level_dbfs  # as the device gives it: cleaning makes a quiet room digital silence
-    except TimeoutError:
-        return failed("microphone", f"the microphone gave no sound within {DEVICE_S:.0f} s", plug)
-    except (KitError, OSError) as error:
-        return failed("microphone", str(error), plug)
-    if level_dbfs < SILENT_DBFS:
-        return failed("microphone", "the microphone is dead silent", "switch it on or unmute it, and say something")
-    told = f"hears something, {level_dbfs:.0f} dBFS"
-    return Finding(check="microphone", outcome="ok", told=told, figures={"level_dbfs": round(level_dbfs, 1)})
-
-
-async def _device_of(stream: MicrophoneStream, blocks: AsyncIterator[PcmBlock]) -> None:
-    """Wait for the device behind a stream that begins without one. Raises what is wrong with it."""
-    while isinstance(stream, SelfHealing) and not stream.hears:
-        if stream.trouble is not None:
-            raise stream.trouble
-        await anext(blocks)
-
-
-async def _listen(blocks: AsyncIterator[PcmBlock]) -> list[PcmBlock]:
-    heard: list[PcmBlock] = []
-    async for block in blocks:
-        heard.append(block)
-        if len(heard) == LISTEN_BLOCKS:
-            break
-    return heard
-
-
-def _level_dbfs(blocks: Sequence[PcmBlock]) -> float:
-    """Root mean square over full scale; −∞ for digital silence or nothing at all."""
-    if not blocks:
-        return -math.inf
-    samples = np.concatenate([block.samples for block in blocks]).astype(np.float64) / 32768
-    rms = float(np.sqrt(np.mean(samples**2)))
-    return 20 * math.log10(rms) if rms else -math.inf

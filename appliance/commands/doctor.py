@@ -22,21 +22,8 @@ from appliance.errors import KitError, PanelUnavailable
 from appliance.hw.base import Face
 from appliance.identity import Credentials
 from appliance.kit import new_panel, new_sources, open_relay_probe
-from appliance.preflight import (
-    Finding,
-    Name,
-    Outcome,
-    RelayProbe,
-    check_camera,
-    check_clock,
-    check_microphone,
-    check_relay,
-    check_round_trip,
-    check_storage,
-    check_udp,
-    failed,
-    skipped,
-)
+from appliance.preflight import Finding, Name, Outcome, check_storage, failed, network_findings, skipped, wanted_kbps
+from appliance.preflight_devices import check_camera, check_microphone
 from appliance.settings import CameraSection, KitSettings, MicrophoneSection
 
 OK, NOT_READY = 0, 1
@@ -50,6 +37,7 @@ TITLES: Mapping[Name, str] = {
     "round_trip": "round trip",
     "clock": "clock",
     "udp": "media (UDP)",
+    "uplink": "up-link",
     "camera": "camera",
     "microphone": "microphone",
 }
@@ -95,11 +83,13 @@ async def _findings(settings: KitSettings, *, capture: bool) -> AsyncGenerator[F
         credentials = Credentials.load(state_dir)
         async with open_relay_probe(settings.relay, state_dir, credentials) as probe:
             yield await _enrolment(credentials, settings.relay.url)
-            async with aclosing(_network(probe, enrolled=credentials is not None)) as found:
+            wanted = wanted_kbps(settings.camera.bitrate_kbps, settings.microphone.bitrate_bps)
+            findings = network_findings(probe, enrolled=credentials is not None, uplink_kbps=wanted)
+            async with aclosing(findings) as found:
                 async for finding in found:
                     yield finding
     except KitError as error:
-        yield failed("enrolment", str(error), "the line above says it")
+        yield failed("enrolment", "state_unusable", str(error), "the line above says it")
     if capture:
         async with aclosing(_devices(settings)) as found:
             async for finding in found:
@@ -117,19 +107,7 @@ async def _enrolment(credentials: Credentials | None, url: str) -> Finding:
         relays = {}  # no network to look at; the next check says so
     seen = "".join(f"\n{' ' * 24}{offer.strip()}" for offer in offers(list(relays.values())))
     where = f"; relays here, announced by themselves, so check that it is yours:{seen}" if seen else ""
-    return failed("enrolment", "this kit is not enrolled with any relay", how + where)
-
-
-async def _network(probe: RelayProbe, *, enrolled: bool) -> AsyncGenerator[Finding, None]:
-    finding, readiness = await check_relay(probe)
-    yield finding
-    if readiness is None:
-        for check in ("round_trip", "clock", "udp"):
-            yield skipped(check, "the relay does not serve")
-        return
-    yield await check_round_trip(probe)
-    yield check_clock(readiness)
-    yield await check_udp(probe) if enrolled else skipped("udp", "only an enrolled kit may send media")
+    return failed("enrolment", "stranger", "this kit is not enrolled with any relay", how + where)
 
 
 async def _devices(settings: KitSettings) -> AsyncGenerator[Finding, None]:
@@ -147,15 +125,15 @@ async def _devices(settings: KitSettings) -> AsyncGenerator[Finding, None]:
             finally:
                 panel.show(Face())
     except PanelUnavailable:
-        yield skipped("camera", _KIT_RUNS, _STOP_KIT)
-        yield skipped("microphone", _KIT_RUNS)
+        yield skipped("camera", "kit_runs", _KIT_RUNS, _STOP_KIT)
+        yield skipped("microphone", "kit_runs", _KIT_RUNS)
 
 
 async def _camera(section: CameraSection) -> Finding:
     try:
         camera = (await _sources(section, MicrophoneSection(kind="none")))[0]
     except KitError as error:
-        return failed("camera", str(error), "correct [camera] in the settings")
+        return failed("camera", "camera_settings", str(error), "correct [camera] in the settings")
     return await check_camera(camera)
 
 
@@ -165,7 +143,7 @@ async def _microphone(section: MicrophoneSection) -> Finding:
     try:
         microphone = (await _sources(CameraSection(), section))[1]
     except KitError as error:
-        return failed("microphone", str(error), "correct [microphone] in the settings")
+        return failed("microphone", "microphone_settings", str(error), "correct [microphone] in the settings")
     return await check_microphone(microphone)
 
 

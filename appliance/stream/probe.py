@@ -8,6 +8,7 @@ prove nothing: the relay answers none. Not here: what the answers mean for a per
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -36,6 +37,11 @@ QUESTIONS = 6
 #: How long the media session stays up to be measured.
 MEASURE_S = 1.0
 _PROBE_EVERY_S = 0.2
+#: Uploads are larger and larger until one takes so long that its handshakes and the first round trips no longer count.
+UPLOAD_BYTES = (64 * 1024, 256 * 1024, 1024 * 1024)
+LONG_ENOUGH_S = 1.0
+#: The first upload within this is 44 kb/s: below, there is no lesson. The relay waits as long for a body, and more.
+UPLOAD_S = 12.0
 _NOTHING_TO_SEND = Limits(min_bps=0, max_bps=0, fps=1, pixels=1, voice_bps=0)
 
 
@@ -111,6 +117,34 @@ class HttpRelayProbe:
         if session.counts.rtt_ms is None:
             raise RelayUnreachable("the media session came up, and then nothing came back by UDP")
         return session.counts.rtt_ms
+
+    async def uplink_kbps(self) -> float:
+        """Upload noise, which no proxy can shrink, and time it."""
+        if self._bearer is None:
+            raise RelayRefused(401, "this kit is not enrolled")
+        kbps = 0.0
+        for size in UPLOAD_BYTES:
+            took_s = await self._upload(self._bearer, size)
+            if took_s is None:  # the one before has gone through
+                return kbps
+            kbps = size * 8 / 1000 / took_s
+            if took_s >= LONG_ENOUGH_S:
+                break
+        return kbps
+
+    async def _upload(self, bearer: Bearer, size: int) -> float | None:
+        """How long it took; None when it did not get through in time. Raises what the checks raise."""
+        request = Request(method="PUT", url=URL(self.url) / "preflight" / "upload", body=os.urandom(size))
+        began_s = time.monotonic()
+        try:
+            reply = await ask(self._http, request, bearer, answer_s=UPLOAD_S)
+        except RelayUnreachable:
+            if time.monotonic() - began_s < UPLOAD_S:
+                raise
+            return None
+        if reply.status != 200:
+            raise reply.refusal()
+        return time.monotonic() - began_s
 
     async def _get(self, path: str) -> Reply:
         return await ask(self._http, Request(method="GET", url=URL(self.url) / path))

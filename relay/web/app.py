@@ -56,6 +56,7 @@ def _routes() -> list[web.RouteDef]:
         web.options("/whip/{session}", sessions.session_options),
         web.post("/preflight", preflight.begin),
         web.delete("/preflight/{session}", preflight.end),
+        web.put("/preflight/upload", preflight.upload),
         web.post("/whep/{link}", whep.watch),
         web.get("/whep/{link}", whep.endpoint_look),
         web.options("/whep/{link}", whep.options),

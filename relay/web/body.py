@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -12,18 +13,30 @@ BODY_S = 10.0  # for an offer of a few kB on a bad mobile link
 
 async def read_body(request: web.Request, limit: int, timeout_s: float = BODY_S) -> bytes:
     """The body. Raises 413 as soon as it is seen to be longer than ``limit`` bytes, and 408 when it is slow."""
+    found = bytearray()
+    await _read(request, limit, timeout_s, found.extend)
+    return bytes(found)
+
+
+async def swallow_body(request: web.Request, limit: int, timeout_s: float) -> int:
+    """How long the body is; nothing of it is kept. Raises as ``read_body`` does."""
+    return await _read(request, limit, timeout_s, lambda chunk: None)
+
+
+async def _read(request: web.Request, limit: int, timeout_s: float, take: Callable[[bytes], None]) -> int:
     if request.content_length is not None and request.content_length > limit:
         raise _too_large(limit)
-    found = bytearray()
+    length = 0
     try:
         async with asyncio.timeout(timeout_s):
             async for chunk in request.content.iter_any():
-                found += chunk
-                if len(found) > limit:
+                length += len(chunk)
+                if length > limit:
                     raise _too_large(limit)
+                take(chunk)
     except TimeoutError as error:
         raise web.HTTPRequestTimeout(text="the request came too slowly", headers={"Connection": "close"}) from error
-    return bytes(found)
+    return length
 
 
 def need_content_type(request: web.Request, wanted: str, advertise: str) -> None:

@@ -2,6 +2,7 @@
 
 ``POST /preflight`` is WHIP (RFC 9725) in all but where it leads: the same port, ICE and DTLS, on a channel of the
 kit's own. No lesson begins, and a lesson that runs is not disturbed. It ends when the kit deletes it, or by itself.
+``PUT /preflight/upload`` takes bytes and throws them away, so that a kit can time how fast they leave the school.
 """
 
 from __future__ import annotations
@@ -14,11 +15,18 @@ from aiohttp import web
 from relay.engines.base import Engine
 from relay.errors import SessionUnknown
 from relay.web.auth import AUTH
+from relay.web.body import swallow_body
 from relay.web.context import RELAY
 from relay.web.sessions import created, ended, read_offer
 
 #: A trial takes two seconds. A kit that vanished in one, or was revoked meanwhile, keeps nothing for longer.
 TRIAL_S = 20.0
+#: At 10 Mb/s, more than a lesson takes, this lasts 0.8 s: long enough to be timed.
+MAX_UPLOAD_BYTES = 1024 * 1024
+UPLOAD_S = 15.0
+#: At once, in all; each kit has one. A school's kits are set up one after another.
+MAX_UPLOADS = 4
+_UPLOAD_AGAIN_S = 5
 
 
 class Trials:
@@ -26,6 +34,7 @@ class Trials:
 
     def __init__(self) -> None:
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self.uploading: set[str] = set()  # the kits that do
 
     def began(self, engine: Engine, session_id: str) -> None:
         """End this one in time."""
@@ -71,6 +80,20 @@ async def end(request: web.Request) -> web.Response:
     response = ended(engine, session_id)
     request.app[TRIALS].over(session_id)
     return response
+
+
+async def upload(request: web.Request) -> web.Response:
+    """``PUT /preflight/upload``"""
+    kit_id = (await request.app[AUTH].kit(request)).kit_id
+    uploading = request.app[TRIALS].uploading
+    if kit_id in uploading or len(uploading) >= MAX_UPLOADS:
+        headers = {"Retry-After": str(_UPLOAD_AGAIN_S), "Connection": "close"}
+        raise web.HTTPServiceUnavailable(text="another upload is being timed; try again", headers=headers)
+    uploading.add(kit_id)
+    try:
+        return web.json_response({"bytes": await swallow_body(request, MAX_UPLOAD_BYTES, UPLOAD_S)})
+    finally:
+        uploading.discard(kit_id)
 
 
 def _channel(kit_id: str) -> str:

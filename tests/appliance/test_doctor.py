@@ -24,7 +24,7 @@ from appliance.kit import enrol_now, new_panel, new_sources
 from appliance.settings import CameraSection, MicrophoneSection, PanelSection, RelaySection
 from tests.running import FoundedSchool, RunningRelay, free_port
 
-NETWORK = ("relay", "round_trip", "clock", "udp")
+NETWORK = ("relay", "round_trip", "clock", "udp", "uplink")
 
 
 @dataclass
@@ -117,6 +117,7 @@ async def test_a_kit_that_is_ready_is_told_so_and_no_pupil_notices(
     )
     assert code == OK
     assert found["udp"]["figures"]["media_round_trip_ms"] > 0
+    assert found["uplink"]["figures"]["uplink_kbps"] >= found["uplink"]["figures"]["wanted_kbps"] == 1896
     assert (found["camera"]["figures"]["width"], found["camera"]["figures"]["height"]) == (320, 240)
     assert "room 12" in found["enrolment"]["told"]
     assert await clinic.relay.command("lesson", "list") == []
@@ -130,7 +131,7 @@ async def test_a_kit_that_is_new_is_told_how_to_enrol_and_the_rest_is_checked_al
     code, found = await clinic.patient.examine(capsys, "--no-capture")
     assert code == NOT_READY
     assert "parta-kit enrol CODE --relay" in found["enrolment"]["remedy"]
-    assert [found[check]["outcome"] for check in NETWORK] == ["ok", "ok", "ok", "skipped"]
+    assert [found[check]["outcome"] for check in NETWORK] == ["ok", "ok", "ok", "skipped", "skipped"]
     assert not {"camera", "microphone"} & set(found)
 
 
@@ -139,7 +140,7 @@ async def test_a_relay_that_is_gone_is_named_with_what_to_check(
 ) -> None:
     code, found = await alone.examine(capsys, "--no-capture")
     assert code == NOT_READY
-    assert [found[check]["outcome"] for check in NETWORK] == ["failed", "skipped", "skipped", "skipped"]
+    assert [found[check]["outcome"] for check in NETWORK] == ["failed"] + ["skipped"] * 4
     assert alone.url in found["relay"]["remedy"]
 
 
@@ -153,7 +154,7 @@ async def test_a_firewall_that_blocks_udp_is_found_although_https_works(
     await clinic.relay.start()
     code, found = await clinic.patient.examine(capsys, "--no-capture")
     assert code == NOT_READY
-    assert [found[check]["outcome"] for check in NETWORK] == ["ok", "ok", "ok", "failed"]
+    assert [found[check]["outcome"] for check in NETWORK] == ["ok", "ok", "ok", "failed", "ok"]
     assert "UDP" in found["udp"]["told"]
     assert "media port" in found["udp"]["remedy"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from appliance import preflight
+from appliance import preflight, preflight_devices
 from appliance.capture.base import AccessUnit
 from appliance.capture.clock import LessonClock
 from appliance.capture.file import FileCamera
@@ -26,12 +26,14 @@ from appliance.preflight import (
     CLOCK_OFF_S,
     Finding,
     Readiness,
-    check_camera,
     check_clock,
-    check_microphone,
     check_relay,
     check_storage,
+    check_uplink,
+    wanted_kbps,
 )
+from appliance.preflight_devices import check_camera, check_microphone
+from appliance.stream import probe
 from appliance.stream.probe import HttpRelayProbe
 from tests.running import free_port
 
@@ -109,7 +111,7 @@ async def test_a_camera_with_its_cap_on_is_found(tmp_path: Path) -> None:
 
 
 async def test_a_camera_that_gives_nothing_is_found_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "DEVICE_S", 0.05)
+    monkeypatch.setattr(preflight_devices, "DEVICE_S", 0.05)
     found = await check_camera(StuckCamera())
     assert found.outcome == "failed"
     assert "no picture within" in found.told
@@ -161,3 +163,72 @@ async def test_a_relay_whose_database_is_locked_says_so_itself() -> None:
     found = await _relay_finding(503, json.dumps({"status": "not ready", "database": "the database is locked"}))
     assert found.outcome == "failed"
     assert "the database is locked" in found.told
+
+
+class SchoolKey:
+    """A bearer that every relay of these tests believes."""
+
+    def authorise(self, method: str, path: str, lesson_id: str | None = None) -> str:
+        return f"{method} {path}"
+
+    def learn_time(self, date: str) -> bool:
+        return False
+
+
+@asynccontextmanager
+async def uploads_to(answer_s: Callable[[int], float]) -> AsyncIterator[tuple[HttpRelayProbe, list[int]]]:
+    """A relay behind a link on which an upload of so many bytes takes ``answer_s``; the probe, and what came."""
+    came: list[int] = []
+
+    async def put(request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer PUT /preflight/upload"
+        size = len(await request.read())
+        await asyncio.sleep(answer_s(size))
+        came.append(size)
+        return web.json_response({"bytes": size})
+
+    app = web.Application(client_max_size=1 << 23)
+    app.router.add_put("/preflight/upload", put)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        port = free_port()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        async with aiohttp.ClientSession() as http:
+            yield HttpRelayProbe(f"http://127.0.0.1:{port}", SchoolKey(), http), came
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_narrow_uplink_is_measured_with_few_bytes_and_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "LONG_ENOUGH_S", 0.1)
+    async with uploads_to(lambda size: size * 8 / 5_000_000) as (narrow, came):
+        found = await check_uplink(narrow, 6000)
+    assert came == [64 * 1024]
+    assert (found.outcome, found.why) == ("failed", "uplink_narrow")
+    assert "takes 6000 kb/s" in found.told
+    assert "cable" in found.remedy
+
+
+async def test_a_wide_uplink_is_given_more_and_more_and_is_in_order() -> None:
+    async with uploads_to(lambda size: 0.0) as (wide, came):
+        found = await check_uplink(wide, 1896)
+    assert came[0] == 64 * 1024
+    assert came == sorted(came)
+    assert len(came) > 1
+    assert found.outcome == "ok"
+    assert found.figures["uplink_kbps"] > 1896
+
+
+async def test_an_uplink_that_hardly_carries_anything_is_given_up_in_bounded_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(probe, "UPLOAD_S", 0.1)
+    async with uploads_to(lambda size: 1.0) as (stuck, _):
+        found = await check_uplink(stuck, 1896)
+    assert (found.outcome, found.why) == ("failed", "uplink_narrow")
+    assert found.told.startswith("carries 0 kb/s")
+
+
+def test_what_a_lesson_takes_is_its_picture_its_voice_and_what_packets_add() -> None:
+    assert wanted_kbps(1700, 24_000) == 1896

@@ -89,3 +89,53 @@ async def test_a_trial_that_nobody_ends_ends_by_itself(school: School, monkeypat
     async with asyncio.timeout(WITHIN_S):
         while await school.sessions():
             pass
+
+
+async def _upload(school: School, body: object, kit: TokenKit | None = None) -> aiohttp.ClientResponse:
+    path = "/preflight/upload"
+    headers = (kit or school.kit).bearer("PUT", path)
+    return await school.relay.http.put(school.relay.url + path, data=body, headers=headers)
+
+
+async def test_an_upload_is_counted_and_thrown_away(school: School) -> None:
+    answer = await _upload(school, bytes(300_000))
+    assert (answer.status, await answer.json()) == (200, {"bytes": 300_000})
+
+
+async def test_a_stranger_may_not_upload(school: School) -> None:
+    assert (await school.relay.http.put(f"{school.relay.url}/preflight/upload", data=b"noise")).status == 401
+
+
+async def test_an_upload_has_an_end_whatever_it_said_of_its_length(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "MAX_UPLOAD_BYTES", 1000)
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield bytes(100)
+
+    assert (await _upload(school, bytes(1001))).status == 413
+    assert (await _upload(school, endless())).status == 413
+
+
+async def test_a_kit_uploads_once_at_a_time_and_another_one_beside_it(school: School) -> None:
+    other = await kit_in(school.relay, "13")
+    began, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"first"
+        began.set()
+        await may_end.wait()
+        yield b"last"
+
+    first = asyncio.create_task(_upload(school, slow()))
+    async with asyncio.timeout(WITHIN_S):
+        await began.wait()
+        while (second := await _upload(school, b"noise")).status == 200:
+            pass  # the first one's headers are still on their way
+    assert second.status == 503
+    assert second.headers["Retry-After"] == "5"
+    assert (await _upload(school, b"noise", other)).status == 200
+    may_end.set()
+    assert (await first).status == 200

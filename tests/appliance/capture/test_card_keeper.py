@@ -18,7 +18,7 @@ from appliance.capture.sound_card import CardInfo, Chunk, Hear, OpenCard
 from appliance.capture.sound_choice import candidates, matches, nothing_found
 from appliance.capture.thread import CaptureThread
 from appliance.errors import MicrophoneUnavailable
-from appliance.preflight import check_microphone
+from appliance.preflight_devices import check_microphone
 from tests.appliance.capture.reading import take_until
 
 PATIENCE_S = 10.0
