@@ -61,6 +61,10 @@ def _command(options: argparse.Namespace) -> int:
         return OK
     if options.command == "lamps-off":
         return _lamps_off(settings)
+    if options.command == "setup-pin":
+        from appliance.commands.setup_pin import setup_pin
+
+        return setup_pin(settings)
     if options.command == "enrol":
         from appliance.commands.enrol import enrol
 

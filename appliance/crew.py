@@ -59,6 +59,10 @@ class Crew(Protocol):
         """Open the sources, and keep trying: a dead one is told to ``watch``, never raised."""
         ...
 
+    def open_preview(self) -> AbstractAsyncContextManager[None]:
+        """Open the sources for the setup page alone, until the context is left. Never raises for a dead one."""
+        ...
+
     async def broadcast(self, lesson: RunningLesson) -> None:
         """Bring the lesson to the relay until cancelled, through every outage."""
         ...

@@ -61,18 +61,21 @@ class Director:
         self._timers: dict[Literal["hold", "overdue", "stale"], asyncio.TimerHandle] = {}
         self._capture: OpenCapture | None = None
         self._close_asked = asyncio.Event()
+        self._preview_close_asked = asyncio.Event()
         self._broadcast: asyncio.Task[None] | None = None
         self._still: asyncio.Task[None] | None = None
         self._at_rest = asyncio.Event()
         self._at_rest.set()
         self.off = asyncio.Event()  # the teacher has switched the kit off
         self._do: Mapping[Action, Callable[[], None]] = {
+            Action.CLOSE_PREVIEW: self._close_preview,
             Action.CLOSE_CAPTURE: self._cut_capture,
             Action.END_LESSON: self._end_lesson,
             Action.BEGIN_LESSON: self._begin_lesson,
             Action.RESUME_LESSON: self._start_broadcast,
             Action.SHOW: self._tell,
             Action.OPEN_CAPTURE: self._open_capture,
+            Action.OPEN_PREVIEW: self._open_preview,
             Action.TAKE_STILL: self._take_still,
             Action.KEEP: self._keep,
             Action.SHUT_DOWN: self.off.set,
@@ -143,6 +146,21 @@ class Director:
         self.show()
         self._crew.report(self.status())
 
+    def preview(self, wanted: bool) -> bool:
+        """Open the preview, or close it. Whether it is open now: while a lesson runs, it is not to be had."""
+        self._happens(Event.PREVIEW_WANTED if wanted else Event.PREVIEW_LEFT)
+        return self._lesson.preview == "open"
+
+    @property
+    def lesson(self) -> Lesson:
+        """The state now."""
+        return self._lesson
+
+    @property
+    def board(self) -> Health:
+        """How the board is."""
+        return self._health
+
     async def end(self) -> None:
         """End the lesson, if there is one, because the kit stops. Returns when nothing is captured any more."""
         self._happens(Event.SHUTDOWN_HELD)  # as the long hold does: a start that waits is dropped as well
@@ -190,6 +208,8 @@ class Director:
             self._do[action]()
         if before.phase != self._lesson.phase:
             self._entered(before.phase)
+        elif before.signal != self._lesson.signal:
+            log.info("the setup page's preview is %s", self._lesson.preview)
 
     def _entered(self, before: str) -> None:
         phase = self._lesson.phase
@@ -234,7 +254,7 @@ class Director:
     def _tell(self) -> None:
         self.show()
         self._crew.report(self.status())
-        if self._lesson.phase == "idle":
+        if self._lesson.phase == "idle" and self._lesson.preview == "closed":
             self._at_rest.set()
         else:
             self._at_rest.clear()
@@ -280,6 +300,18 @@ class Director:
                 self._capture = None
         self._troubles.clear()
         self._happens(Event.CAPTURE_CLOSED)
+
+    def _open_preview(self) -> None:
+        self._preview_close_asked = asyncio.Event()
+        self._tasks.create_task(self._run_preview(self._preview_close_asked), name="preview")
+
+    def _close_preview(self) -> None:
+        self._preview_close_asked.set()
+
+    async def _run_preview(self, close_asked: asyncio.Event) -> None:
+        async with self._crew.open_preview():
+            await close_asked.wait()
+        self._happens(Event.PREVIEW_CLOSED)
 
     def _cut_capture(self) -> None:
         self._delivery = None  # what the relay said of the open curtain is old news

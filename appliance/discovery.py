@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from appliance.settings import PanelSection
+from appliance.settings import SetupSection
 from wire.announcement import KIT_KIND, RELAY_KIND, CoarseState, KitAnnouncement, RelayAnnouncement, printable
 from wire.mdns import Service, browsing
 from wire.messages import KitState
@@ -90,10 +90,9 @@ def coarse(state: KitState, *, enrolled: bool) -> CoarseState:
     return _COARSE.get(state, "lesson") if enrolled or state != "idle" else "new"
 
 
-def page_port(panel: PanelSection) -> int:
+def page_port(setup: SetupSection) -> int:
     """The port of the page that others can open; 0 where there is none."""
-    reachable = panel.kind == "simulated" and not panel.host.startswith(_LOOPBACK)
-    return panel.port if reachable else 0
+    return 0 if not setup.enabled or setup.host.startswith(_LOOPBACK) else setup.port
 
 
 def _kit(service: Service) -> SeenKit:

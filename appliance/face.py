@@ -29,8 +29,8 @@ def face_of(
     """All that a panel can tell at ``now_s`` on the clock of the edges."""
     progress = gestures.progress(hands, now_s)
     return Face(
-        state=lesson.phase,
-        tally=lesson.tally,
+        state="preview" if lesson.signal == "preview" else lesson.phase,
+        tally=lesson.signal,
         hold=progress,
         hold_for=hands.hold.purpose if hands.hold is not None and progress > 0 else None,
         lesson=None if running is None else LessonFace(running.lesson_id, running.clock),

@@ -28,6 +28,7 @@ from appliance.power import switch_off
 from appliance.relay_link import RelayLink
 from appliance.service_report import log_fields, status_text, vitals_of
 from appliance.settings import CameraSection, KitSettings, MicrophoneSection, PanelSection
+from appliance.setup.service import SetupPage
 from appliance.stream.enrol import enrol_now as enrol_now  # noqa: PLC0414  # for commands/, which name no adapter
 from appliance.stream.probe import open_relay_probe as open_relay_probe  # noqa: PLC0414  # likewise
 from appliance.stream.uplink import limits_of
@@ -69,19 +70,22 @@ class Kit:
         async with new_panel(settings.panel).open(self._edge) as panel, asyncio.TaskGroup() as tasks:
             keeper = LessonKeeper(state_dir)
             stills = BoardStills(state_dir)
-            crew = KitCrew(camera, microphone, link, keeper, stills, tasks, voice=settings.microphone)
+            setup = SetupPage(settings, new_sources=new_sources, open_probe=open_relay_probe, enrol=enrol_now)
+            voice, preview = settings.microphone, setup.open_preview
+            crew = KitCrew(camera, microphone, link, keeper, stills, tasks, voice=voice, open_preview=preview)
             director = self._director = Director(crew, panel, panel.buzzer, tasks)
             director.notice = await asyncio.to_thread(read_notice, state_dir)
             vital = [
                 tasks.create_task(link.run(director), name="relay link"),
                 tasks.create_task(keeper.run(), name="lesson keeper"),
                 tasks.create_task(_refresh(director), name="figures"),
+                tasks.create_task(setup.run(director, crew, link), name="setup page"),
                 tasks.create_task(_watch(BoardHealth(state_dir), director), name="board health"),
             ]
             if settings.camera.stay_loaded and isinstance(camera, KeptWarm):
                 vital.append(tasks.create_task(camera.keep_warm(), name="waiting camera"))
             if settings.network.announce:
-                said = partial(link.announced, page_port(settings.panel))
+                said = partial(link.announced, page_port(settings.setup))
                 vital.append(tasks.create_task(announce(said), name="announcement"))
             self._begin(director, keeper.load(), link)
             vital.append(self._report(director, vitals_of(vital, crew.sources()), tasks))

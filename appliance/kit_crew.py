@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Protocol
 
@@ -76,6 +76,7 @@ class KitCrew:
         tasks: asyncio.TaskGroup,
         *,
         voice: MicrophoneSection,
+        open_preview: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         # One fan-out for the kit's life: it keeps a lesson's times rising when its devices are opened again.
         self._capture = Capture(
@@ -96,6 +97,8 @@ class KitCrew:
         self.report = link.report
         self.link = link.face
         self.keep = keeper.keep
+        self.open_preview = open_preview
+        self.use_camera = self._capture.use_camera
 
     @asynccontextmanager
     async def open_capture(self, clock: LessonClock, watch: CaptureWatch) -> AsyncIterator[Capture]:

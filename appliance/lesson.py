@@ -9,6 +9,8 @@ event out:
   between the curtain press and ``CAPTURE_CLOSED`` the phase stays what it was.
 - ``live`` is entered by the relay's confirmation alone.
 - ``fault`` is a dead camera *and* a dead microphone, and heals when either returns.
+- The preview of the setup page is no lesson: the phase stays ``idle``, but the tally is lit as long as it has the
+  devices. A start press takes them over: the lesson begins at once, and captures as soon as the preview has closed.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from typing import Literal
 from wire.messages import KitState, Tally
 
 Capture = Literal["closed", "open", "closing"]
+#: What the lamp of this kit can tell: what the relay is told, and the setup page's preview.
+Signal = Tally | Literal["preview"]
 Source = Literal["waiting", "up", "lost"]
 After = Literal["rest", "start", "shut_down"]
 
@@ -48,17 +52,23 @@ class Event(Enum):
     #: The kit was restarted within a lesson, which goes on.
     RESUMED = auto()
     RESUMED_BEHIND_CURTAIN = auto()
+    #: A person at the setup page wants to see what the camera sees, or has seen enough.
+    PREVIEW_WANTED = auto()
+    PREVIEW_LEFT = auto()
+    PREVIEW_CLOSED = auto()
 
 
 class Action(Enum):
     """What the kit must do about it; carried out in this order."""
 
+    CLOSE_PREVIEW = auto()  # show no more at once, close the devices, then tell PREVIEW_CLOSED
     CLOSE_CAPTURE = auto()  # cut what leaves the kit at once, close the devices, then tell CAPTURE_CLOSED
     END_LESSON = auto()
     BEGIN_LESSON = auto()
     RESUME_LESSON = auto()
     SHOW = auto()  # the new state, on the panel and to the relay
     OPEN_CAPTURE = auto()
+    OPEN_PREVIEW = auto()
     TAKE_STILL = auto()
     KEEP = auto()  # write down that the lesson runs, and whether behind the curtain, in case the kit dies
     SHUT_DOWN = auto()
@@ -66,7 +76,10 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """The state. ``curtain`` is what the teacher wants; ``phase`` says ``curtain`` once it is true."""
+    """The state. ``curtain`` is what the teacher wants; ``phase`` says ``curtain`` once it is true.
+
+    While ``preview`` is ``closing``, a lesson that has begun waits for the devices.
+    """
 
     phase: KitState = "idle"
     capture: Capture = "closed"
@@ -74,6 +87,7 @@ class Lesson:
     microphone: Source = "waiting"
     curtain: bool = False
     after: After = "rest"
+    preview: Capture = "closed"
 
     @property
     def runs(self) -> bool:
@@ -84,6 +98,11 @@ class Lesson:
     def tally(self) -> Tally:
         """The lamp's truth. While ending, the devices may still be open though nothing leaves: not off, not red."""
         return _TALLY[self.phase]
+
+    @property
+    def signal(self) -> Signal:
+        """What this kit's own lamp shows."""
+        return "preview" if self.phase == "idle" and self.preview != "closed" else self.tally
 
 
 _TALLY: Mapping[KitState, Tally] = {
@@ -110,19 +129,24 @@ def step(lesson: Lesson, event: Event) -> tuple[Lesson, tuple[Action, ...]]:
 
 
 def _start(lesson: Lesson) -> Step:
-    if lesson.phase == "idle":
-        return _begun(Action.BEGIN_LESSON)
+    if lesson.phase == "idle" and lesson.after == "rest":
+        return _begun(Action.BEGIN_LESSON, lesson.preview)
     if lesson.phase == "ending" and lesson.after == "rest":
         return replace(lesson, after="start"), _NOTHING  # a quick hand is not lost while the devices close
     return lesson, _NOTHING
 
 
-def _begun(how: Action) -> Step:
-    return Lesson(phase="starting", capture="open"), frozenset({how, Action.OPEN_CAPTURE, Action.KEEP})
+def _begun(how: Action, preview: Capture = "closed") -> Step:
+    if preview == "closed":
+        return Lesson(phase="starting", capture="open"), frozenset({how, Action.OPEN_CAPTURE, Action.KEEP})
+    closing: Actions = frozenset({Action.CLOSE_PREVIEW}) if preview == "open" else _NOTHING
+    return Lesson(phase="starting", preview="closing"), closing | {how, Action.KEEP}
 
 
 def _end(lesson: Lesson, after: After = "rest") -> Step:
     shut_down: Actions = frozenset({Action.SHUT_DOWN}) if after == "shut_down" else _NOTHING
+    if lesson.preview != "closed":
+        return _end_before_capture(lesson, after)
     if lesson.phase == "idle":
         return lesson, shut_down
     if lesson.phase == "ending":
@@ -133,9 +157,22 @@ def _end(lesson: Lesson, after: After = "rest") -> Step:
     return replace(lesson, phase="ending", capture="closing", after=after), closing
 
 
+def _end_before_capture(lesson: Lesson, after: After) -> Step:
+    """The preview still has the devices: a lesson that waits for them is over; a kit that is to go off waits itself."""
+    ended: Actions = frozenset({Action.END_LESSON}) if lesson.runs else _NOTHING
+    if after == "shut_down":
+        closing: Actions = frozenset({Action.CLOSE_PREVIEW}) if lesson.preview == "open" else _NOTHING
+        return Lesson(preview="closing", after="shut_down"), closing | ended
+    return Lesson(preview=lesson.preview, after=lesson.after), ended
+
+
 def _curtain(lesson: Lesson) -> Step:
+    if lesson.preview == "open":
+        return _preview_left(lesson)  # what the curtain is for: nobody shall look
     if not lesson.runs:
         return lesson, _NOTHING
+    if lesson.preview == "closing":  # a lesson that waits for the devices: it may well not open them
+        return replace(lesson, curtain=not lesson.curtain), frozenset({Action.KEEP})
     if lesson.capture == "closed":
         return _reopened()
     closing: Actions = frozenset({Action.CLOSE_CAPTURE}) if lesson.capture == "open" else _NOTHING
@@ -201,12 +238,34 @@ def _ended(after: After) -> Step:
     return Lesson(), shut_down | {Action.END_LESSON}
 
 
+def _preview_wanted(lesson: Lesson) -> Step:
+    if lesson != Lesson():
+        return lesson, _NOTHING
+    return Lesson(preview="open"), frozenset({Action.OPEN_PREVIEW})
+
+
+def _preview_left(lesson: Lesson) -> Step:
+    if lesson.preview != "open":
+        return lesson, _NOTHING
+    return replace(lesson, preview="closing"), frozenset({Action.CLOSE_PREVIEW})
+
+
+def _preview_closed(lesson: Lesson) -> Step:
+    if lesson.preview == "closed":
+        return lesson, _NOTHING
+    if lesson.phase == "idle":
+        return Lesson(), frozenset({Action.SHUT_DOWN}) if lesson.after == "shut_down" else _NOTHING
+    if lesson.curtain:
+        return Lesson(phase="curtain", curtain=True), _NOTHING
+    return _reopened()
+
+
 def _resumed(lesson: Lesson) -> Step:
-    return _begun(Action.RESUME_LESSON) if lesson.phase == "idle" else (lesson, _NOTHING)
+    return _begun(Action.RESUME_LESSON) if lesson == Lesson() else (lesson, _NOTHING)
 
 
 def _resumed_behind_curtain(lesson: Lesson) -> Step:
-    if lesson.phase != "idle":
+    if lesson != Lesson():
         return lesson, _NOTHING
     return Lesson(phase="curtain", curtain=True), frozenset({Action.RESUME_LESSON})
 
@@ -228,4 +287,7 @@ _HANDLERS: Mapping[Event, Callable[[Lesson], Step]] = {
     Event.END_COMMANDED: _end,
     Event.RESUMED: _resumed,
     Event.RESUMED_BEHIND_CURTAIN: _resumed_behind_curtain,
+    Event.PREVIEW_WANTED: _preview_wanted,
+    Event.PREVIEW_LEFT: _preview_left,
+    Event.PREVIEW_CLOSED: _preview_closed,
 }

@@ -52,6 +52,13 @@ def parser(version: str) -> Parser:
     _doctor(commands, config)
     _apply_boot_file(commands, config)
     _enrol_files(commands)
+    commands.add_parser(
+        "setup-pin",
+        parents=config,
+        help="make a new PIN for the kit's setup page, and show it",
+        description="Make a new PIN for the kit's setup page, and show it. The one before, and whoever is in with it, "
+        "is out at once. A PIN that is forgotten cannot be shown again: the kit keeps no more than a hash of it.",
+    )
     return root
 
 
@@ -129,8 +136,8 @@ def _enrol_files(commands: Commands[Parser]) -> None:
         "enrol-files",
         help="make one parta.toml per room from a table",
         description="Make one parta.toml per room from a CSV table. Nothing is written unless every row is right. "
-        "Columns: room, relay, code (wanted), class, proxy, ca_file, wifi_ssid, wifi_security (psk, eap, open), "
-        "wifi_psk, wifi_identity, wifi_password, wifi_ca_file, address, gateway, dns, ntp.",
+        "Columns: room, relay, code (wanted), class, setup_pin, proxy, ca_file, wifi_ssid, wifi_security (psk, eap, "
+        "open), wifi_psk, wifi_identity, wifi_password, wifi_ca_file, address, gateway, dns, ntp.",
     )
     files.add_argument("rooms", type=Path, metavar="ROOMS.CSV", help="UTF-8; columns parted by , or ;")
     files.add_argument("--out", type=Path, metavar="DIR", required=True, help="where the rooms' folders are made")

@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 
 from appliance.durable import remove_durably, write_durably
 from appliance.errors import KitError, RelayRefused
+from appliance.identity import Credentials
 
 Outcome = Literal["ok", "failed", "skipped"]
 Name = Literal["storage", "enrolment", "relay", "round_trip", "clock", "udp", "uplink", "camera", "microphone"]
@@ -85,6 +86,14 @@ def failed(check: Name, why: str, told: str, remedy: str) -> Finding:
 def skipped(check: Name, why: str, reason: str, remedy: str = "") -> Finding:
     """A check that could not be tried."""
     return Finding(check=check, outcome="skipped", told=f"not tried: {reason}", remedy=remedy, why=why)
+
+
+def check_enrolment(credentials: Credentials | None, remedy: str) -> Finding:
+    """Whether a relay knows this kit; ``remedy`` is how it gets to."""
+    if credentials is None:
+        return failed("enrolment", "stranger", "this kit is not enrolled with any relay", remedy)
+    told = f"{credentials.school}, room {credentials.room}, teaches {credentials.class_name}"
+    return Finding(check="enrolment", outcome="ok", told=told)
 
 
 async def check_storage(state_dir: Path) -> Finding:

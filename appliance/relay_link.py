@@ -76,7 +76,8 @@ class RelayLink:
         self._control: ControlChannel | None = None
         self._stills: StillUploader | None = None
         self._one_lesson = asyncio.Lock()  # the next lesson's dial waits for the goodbye of the one before
-        self._known = asyncio.Event()  # set once there is somebody to talk to
+        self._known = asyncio.Event()  # set while there is somebody to talk to
+        self._moved = asyncio.Event()
         self._status: KitStatus | None = None
         self._class_path: str | None = None
         self._room = "" if self._credentials is None else self._credentials.room
@@ -84,6 +85,37 @@ class RelayLink:
 
     async def run(self, listener: Listener) -> None:
         """Enrol if need be, then keep the control channel up and bring stills to the relay, until cancelled."""
+        while True:
+            self._moved.clear()
+            async with asyncio.TaskGroup() as tasks:
+                serving = tasks.create_task(self._serve(listener), name="relay")
+                tasks.create_task(self._end_when_moved(serving), name="relay's address")
+            listener.show()
+
+    def use(self, relay: RelaySection, credentials: Credentials) -> None:
+        """Go to this relay from now on, as whom it took this kit in. Not while a lesson runs."""
+        self._settings, self._credentials = relay, credentials
+        self._way = Way(relay.proxy, relay.ca_file)
+        self._moved.set()
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """What the relay told at enrolment."""
+        return self._credentials
+
+    async def _end_when_moved(self, serving: asyncio.Task[None]) -> None:
+        await self._moved.wait()
+        serving.cancel()
+
+    async def _serve(self, listener: Listener) -> None:
+        try:
+            await self._serve_one(listener)
+        finally:
+            self._known.clear()
+            self._publisher = self._control = self._stills = None
+            self._control_up = False
+
+    async def _serve_one(self, listener: Listener) -> None:
         async with self._way.session() as http:
             credentials = await self._enrolled(http)
             bearer = Authoriser(self._identity, credentials)

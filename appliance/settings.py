@@ -106,6 +106,14 @@ class NetworkSection(_Section, frozen=True, kw_only=True):
     announce: bool = True
 
 
+class SetupSection(_Section, frozen=True, kw_only=True):
+    """``[setup]``: the kit's own page on the local network, behind its PIN."""
+
+    enabled: bool = True
+    host: str = "0.0.0.0"  # noqa: S104  # a page for the school's network, or it would be none
+    port: Port = 8091
+
+
 class KitSettings(_Section, frozen=True, kw_only=True):
     """Everything that ``kit.toml`` can say."""
 
@@ -115,6 +123,7 @@ class KitSettings(_Section, frozen=True, kw_only=True):
     microphone: MicrophoneSection = MicrophoneSection()
     panel: PanelSection = PanelSection()
     network: NetworkSection = NetworkSection()
+    setup: SetupSection = SetupSection()
 
 
 def load_settings(path: Path) -> KitSettings:
@@ -141,6 +150,9 @@ def check(settings: KitSettings, *, origin: str) -> None:
         raise ConfigurationError(f"{origin}: relay.url: must start with https:// (or http:// on a trusted wire)")
     if settings.relay.proxy and not settings.relay.proxy.startswith(("http://", "https://")):
         raise ConfigurationError(f"{origin}: relay.proxy: must start with http:// (or https://)")
+    same_port = settings.panel.kind == "simulated" and settings.setup.port == settings.panel.port
+    if settings.setup.enabled and same_port:
+        raise ConfigurationError(f"{origin}: setup.port: is panel.port, too; set another one")
     if trouble := panel_trouble(settings.panel):
         raise ConfigurationError(f"{origin}: {trouble}")
 

@@ -136,6 +136,7 @@ class RunningKit:
     enrol_code: str
     camera: str = 'kind = "simulated"'
     microphone: str = 'kind = "simulated"'
+    setup: str = "enabled = false"
     port: int = field(default_factory=free_port)
     program: Program = field(init=False)
 
@@ -146,7 +147,7 @@ class RunningKit:
             f'[kit]\nstate_dir = "{self.folder / "state"}"\n'
             f'[relay]\nurl = "{self.relay_url}"\nenrol_code = "{self.enrol_code}"\n'
             f"[camera]\n{self.camera}\n[microphone]\n{self.microphone}\n"
-            f'[panel]\nkind = "simulated"\nport = {self.port}\n[network]\nannounce = false\n'
+            f'[panel]\nkind = "simulated"\nport = {self.port}\n[network]\nannounce = false\n[setup]\n{self.setup}\n'
         )
         self.program = Program(["appliance", "run", "--config", str(config)], self.folder / "kit.log")
 

@@ -74,7 +74,7 @@ PURE: Mapping[str, tuple[str, ...]] = {
     "appliance.lesson": ("appliance.errors", "wire.messages"),
     "service.vitals": (),
     "appliance.hw.contacts": (),
-    "appliance.hw.patterns": ("wire.messages",),
+    "appliance.hw.patterns": ("appliance.lesson",),
     "appliance.hw.gpio.lights": ("appliance.hw.base", "appliance.hw.patterns"),
 }
 IMPURE_STDLIB = frozenset(

@@ -28,6 +28,7 @@ from appliance.boot.system_files import SystemFile, system_files
 from appliance.durable import remove_durably, write_durably
 from appliance.overrides import Overrides, set_overrides
 from appliance.settings import KitSettings
+from appliance.setup.pin import set_pin
 from config.strict_toml import ConfigurationError
 
 ERROR_FILE = "parta-error.txt"
@@ -102,6 +103,8 @@ def _apply(card: Card, settings: KitSettings, text: str, record: _Record | None)
         write_durably(ca_file, relay_ca.encode())
     changes = overrides_of(boot, str(ca_file) if relay_ca else "")
     set_overrides(card.state_dir, changes, instead_of=_forgotten(record, boot))
+    if boot.kit.setup_pin:
+        set_pin(card.state_dir, boot.kit.setup_pin)
     left = without_secrets(boot)
     on_card = as_toml(left, APPLIED).encode()
     write_durably(card.state_dir / RECORD_FILE, msgspec.json.encode(_Record(digest=_digest(on_card), boot=left)))

@@ -16,6 +16,7 @@ import msgspec
 
 from appliance.overrides import Overrides, merged
 from appliance.settings import KitSettings
+from appliance.setup.pin import DIGITS, is_pin
 from config.strict_toml import ConfigurationError, parse
 
 FILE_NAME = "parta.toml"
@@ -23,7 +24,7 @@ HEADER = "# Parta: one kit's settings. Put this file on the card's first partiti
 MAX_BYTES = 64 * 1024
 
 #: Removed from the card once they are applied: whoever holds the card later must not find them.
-SECRETS = (("relay", "enrol_code"), ("wifi", "psk"), ("wifi", "password"))
+SECRETS = (("relay", "enrol_code"), ("wifi", "psk"), ("wifi", "password"), ("kit", "setup_pin"))
 
 Security = Literal["open", "psk", "eap"]
 _PSK = re.compile(r"[\x20-\x7e]{8,63}|[0-9a-fA-F]{64}")
@@ -36,10 +37,11 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class KitPart(_Section, frozen=True, kw_only=True):
-    """``[kit]``: what the kit is meant for, for people. The enrolment code decides."""
+    """``[kit]``: what the kit is meant for, for people; the enrolment code decides. The PIN is the setup page's."""
 
     room: str = ""
     class_name: str = ""
+    setup_pin: str = ""
 
 
 class RelayPart(_Section, frozen=True, kw_only=True):
@@ -73,7 +75,7 @@ class LanPart(_Section, frozen=True, kw_only=True):
 
 
 class BootFile(_Section, frozen=True, kw_only=True):
-    """Everything that ``parta.toml`` can say. The last four sections are those of ``kit.toml``."""
+    """Everything that ``parta.toml`` can say. The last five sections are those of ``kit.toml``."""
 
     kit: KitPart = KitPart()
     relay: RelayPart = RelayPart()
@@ -83,6 +85,7 @@ class BootFile(_Section, frozen=True, kw_only=True):
     microphone: dict[str, Any] = {}
     panel: dict[str, Any] = {}
     network: dict[str, Any] = {}
+    setup: dict[str, Any] = {}
 
 
 def read_boot_file(text: str, settings: KitSettings, *, origin: str, known: WifiPart | None = None) -> BootFile:
@@ -144,6 +147,8 @@ def _name_troubles(boot: BootFile) -> list[tuple[str, str]]:
         for key, name in files
         if name and not _FILE.fullmatch(name)
     ]
+    if boot.kit.setup_pin and not is_pin(boot.kit.setup_pin):
+        found.append(("kit.setup_pin", f"has to be {DIGITS} digits, in quotes"))
     if boot.relay.proxy and not boot.relay.proxy.startswith(("http://", "https://")):
         found.append(("relay.proxy", "must start with http://"))
     return found
@@ -168,6 +173,7 @@ def overrides_of(boot: BootFile, ca_file: str = "") -> Overrides:
         "microphone": boot.microphone,
         "panel": boot.panel,
         "network": boot.network,
+        "setup": boot.setup,
     }
     return {name: values for name, values in sections.items() if values}
 
@@ -175,7 +181,8 @@ def overrides_of(boot: BootFile, ca_file: str = "") -> Overrides:
 def without_secrets(boot: BootFile) -> BootFile:
     """The same, as it may stay on the card."""
     relay = msgspec.structs.replace(boot.relay, enrol_code="")
-    return msgspec.structs.replace(boot, relay=relay, wifi=without_wifi_secrets(boot.wifi))
+    kit = msgspec.structs.replace(boot.kit, setup_pin="")
+    return msgspec.structs.replace(boot, kit=kit, relay=relay, wifi=without_wifi_secrets(boot.wifi))
 
 
 def without_wifi_secrets(wifi: WifiPart) -> WifiPart:

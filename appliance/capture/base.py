@@ -119,6 +119,14 @@ class SelfRestarting(Protocol):
 
 
 @runtime_checkable
+class SensorView(Protocol):
+    """A camera stream whose pictures are a part of its sensor, in their shape: that of ``camera.crop``."""
+
+    #: Width and height of all that the sensor can see, in its pixels; None while that is not known.
+    view: tuple[int, int] | None
+
+
+@runtime_checkable
 class GroundTruth(Protocol):
     """A camera stream that knows what it shows: the simulated classroom's."""
 

@@ -23,6 +23,7 @@ from appliance.capture.base import (
     MicrophoneStream,
     OpusFrame,
     SelfRestarting,
+    SensorView,
 )
 from appliance.capture.clock import LessonClock
 from appliance.capture.opus import OpusEncoder
@@ -153,6 +154,16 @@ class Capture:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep(self.camera, partial(self._film, clock)), name="capture-camera")
             tasks.create_task(self._keep(self.microphone, partial(self._listen, clock)), name="capture-microphone")
+
+    def use_camera(self, camera: Camera) -> None:
+        """Take this camera from the next opening on; one that is open now goes on."""
+        self._camera = camera
+
+    @property
+    def view(self) -> tuple[int, int] | None:
+        """All that the open camera's sensor can see; None without one, or where it does not say."""
+        stream: object = self._stream
+        return stream.view if isinstance(stream, SensorView) else None
 
     def cut(self) -> None:
         """Let nothing more through, at once; the devices close when ``run`` is cancelled."""

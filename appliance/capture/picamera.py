@@ -104,8 +104,9 @@ class PiCamera:
 class Device:
     """picamera2, open and giving pictures."""
 
-    def __init__(self, camera: Picamera2, crop: Rectangle | None) -> None:
+    def __init__(self, camera: Picamera2, crop: Rectangle | None, view: Rectangle) -> None:
         self.camera = camera
+        self.view = view[2], view[3]
         self._crop = crop
         configuration = camera.camera_configuration()
         self.layouts = {name: _layout(configuration[name]) for name in (SENT, STILL)}
@@ -121,7 +122,7 @@ class Device:
         except RuntimeError as error:  # what picamera2 raises for everything, "in use by another process" included
             raise CameraUnavailable(f"the camera cannot be opened: {error.__cause__ or error}") from error
         try:
-            return cls(camera, _start(camera, wanted, orientation))
+            return cls(camera, *_start(camera, wanted, orientation))
         except (RuntimeError, ValueError) as error:
             camera.close()
             raise CameraUnavailable(f"the camera cannot be started: {error}") from error
@@ -159,6 +160,7 @@ class PiCameraStream:
         self, device: Device, wanted: Wanted, bitrate_bps: int, key_frame_every_s: float, clock: LessonClock
     ) -> None:
         self._device = device
+        self.view: tuple[int, int] | None = device.view  # base.SensorView
         self._time = SensorTime(clock)
         self._pace = Pace(wanted.fps)
         self._stills = Stills()
@@ -235,8 +237,8 @@ def _libraries() -> Any:
     return Picamera2
 
 
-def _start(camera: Picamera2, wanted: Wanted, orientation: Orientation) -> Rectangle | None:
-    """Configure and start the camera; the crop it was told, if it crops."""
+def _start(camera: Picamera2, wanted: Wanted, orientation: Orientation) -> tuple[Rectangle | None, Rectangle]:
+    """Configure and start the camera; the crop it was told, if it crops, and all that it could show."""
     import libcamera
 
     mode = _mode(camera, wanted)
@@ -262,7 +264,7 @@ def _start(camera: Picamera2, wanted: Wanted, orientation: Orientation) -> Recta
     camera.set_controls({name: value for name, value in controls.items() if name in limits})
     camera.start()
     crop: Any = controls.get("ScalerCrop")
-    return None if crop is None else tuple(crop)
+    return None if crop is None else tuple(crop), view
 
 
 def _mode(camera: Picamera2, wanted: Wanted) -> Mode | None:

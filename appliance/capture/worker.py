@@ -91,6 +91,7 @@ class WorkerStream:
     def __init__(self, workers: WarmWorker, patience: Patience, clock: LessonClock, after_us: int) -> None:
         self.newest_us = after_us
         self.gave = self.lost = False
+        self.view: tuple[int, int] | None = None  # base.SensorView
         self.restarts = 0
         self.silent_at_most_s = patience.silent_at_most_s  # base.SelfRestarting
         self._workers = workers
@@ -171,6 +172,7 @@ class WorkerStream:
         self._worker.open(self._clock)
         self._settles_s = loop.time() + self._patience.first_picture_s + self._patience.settled_s
         self._first = await self._worker.next(self._patience.first_picture_s)
+        self.view = self._worker.view
         self._settles_s = loop.time() + self._patience.settled_s
 
     async def _next(self) -> AccessUnit:

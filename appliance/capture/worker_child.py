@@ -50,6 +50,7 @@ class WorkerChild:
         self._end: CameraUnavailable | StopAsyncIteration | None = None
         self._stills: dict[int, asyncio.Future[bytes]] = {}
         self._still_number = 0
+        self.view: tuple[int, int] | None = None  # all that the sensor can see, once the worker has told
 
     @classmethod
     async def start(cls, recipe: Recipe) -> WorkerChild:
@@ -180,6 +181,8 @@ class WorkerChild:
             self._answer(value, payload, kind is Kind.STILL)
         elif kind is Kind.LOADED:
             self._loaded = True
+        elif kind is Kind.VIEW:
+            self.view = value >> 16, value & 0xFFFF
         elif kind is Kind.LOST:
             self._end = Refused(payload.decode(errors="replace"))
         elif kind is Kind.ENDED:

@@ -33,6 +33,7 @@ class Kind(IntEnum):
     KEY_PICTURE = auto()
     STILL = auto()  # value: the still's number, payload: JPEG
     NO_STILL = auto()  # value: the still's number, payload: why
+    VIEW = auto()  # value: all that the sensor can see, width << 16 | height
     LOST = auto()  # payload: why
     ENDED = auto()
 

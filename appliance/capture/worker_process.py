@@ -20,7 +20,7 @@ import socket
 import sys
 from contextlib import suppress
 
-from appliance.capture.base import Camera, CameraStream, Preparing
+from appliance.capture.base import Camera, CameraStream, Preparing, SensorView
 from appliance.capture.clock import LessonClock
 from appliance.capture.worker_link import Kind, Link
 from appliance.errors import CameraUnavailable, KitError
@@ -61,6 +61,8 @@ class Worker:
                 stream.set_bitrate(self._bitrate_bps)
             if self._fps is not None:
                 stream.set_frame_rate(self._fps)
+            if isinstance(stream, SensorView) and stream.view is not None:
+                self._link.send(Kind.VIEW, stream.view[0] << 16 | stream.view[1])
             async for unit in stream:
                 await self._link.drained()
                 self._link.send(Kind.KEY_PICTURE if unit.key_frame else Kind.PICTURE, unit.capture_us, unit.data)

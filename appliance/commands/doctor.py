@@ -22,7 +22,17 @@ from appliance.errors import KitError, PanelUnavailable
 from appliance.hw.base import Face
 from appliance.identity import Credentials
 from appliance.kit import new_panel, new_sources, open_relay_probe
-from appliance.preflight import Finding, Name, Outcome, check_storage, failed, network_findings, skipped, wanted_kbps
+from appliance.preflight import (
+    Finding,
+    Name,
+    Outcome,
+    check_enrolment,
+    check_storage,
+    failed,
+    network_findings,
+    skipped,
+    wanted_kbps,
+)
 from appliance.preflight_devices import check_camera, check_microphone
 from appliance.settings import CameraSection, KitSettings, MicrophoneSection
 
@@ -98,8 +108,7 @@ async def _findings(settings: KitSettings, *, capture: bool) -> AsyncGenerator[F
 
 async def _enrolment(credentials: Credentials | None, url: str) -> Finding:
     if credentials is not None:
-        told = f"{credentials.school}, room {credentials.room}, teaches {credentials.class_name}"
-        return Finding(check="enrolment", outcome="ok", told=told)
+        return check_enrolment(credentials, "")
     how = f"make a code with `parta-relay kit enrol-code` and run: parta-kit enrol CODE --relay {url}"
     try:
         relays = (await look_around(LOOK_S)).relays
@@ -107,7 +116,7 @@ async def _enrolment(credentials: Credentials | None, url: str) -> Finding:
         relays = {}  # no network to look at; the next check says so
     seen = "".join(f"\n{' ' * 24}{offer.strip()}" for offer in offers(list(relays.values())))
     where = f"; relays here, announced by themselves, so check that it is yours:{seen}" if seen else ""
-    return failed("enrolment", "stranger", "this kit is not enrolled with any relay", how + where)
+    return check_enrolment(None, how + where)
 
 
 async def _devices(settings: KitSettings) -> AsyncGenerator[Finding, None]:

@@ -13,9 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from appliance.boot.file import FILE_NAME, BootFile, as_toml, check_boot_file, read_boot_file
 from appliance.durable import write_durably
 from appliance.settings import KitSettings
+from appliance.setup.pin import new_pin, spoken
 from config.strict_toml import ConfigurationError, convert
 
 Reader = Callable[[str], Any]
@@ -29,6 +32,7 @@ def _list(text: str) -> list[str]:
 COLUMNS: Mapping[str, tuple[str, str, Reader]] = {
     "room": ("kit", "room", str),
     "class": ("kit", "class_name", str),
+    "setup_pin": ("kit", "setup_pin", str),
     "relay": ("relay", "url", str),
     "code": ("relay", "enrol_code", str),
     "proxy": ("relay", "proxy", str),
@@ -45,6 +49,8 @@ COLUMNS: Mapping[str, tuple[str, str, Reader]] = {
     "ntp": ("lan", "ntp", _list),
 }
 _COLUMN_OF = {f"{section}.{key}": column for column, (section, key, _) in COLUMNS.items()}
+#: Beside the folders.
+SHEET = "pins.txt"
 WANTED = ("room", "relay", "code")
 #: What every file system and every person can read.
 _UNSAFE = re.compile(r"[^\w.-]+")
@@ -59,8 +65,26 @@ def enrol_files(options: argparse.Namespace) -> int:
             write_durably(path, as_toml(boot).encode())
         except OSError as error:
             raise ConfigurationError(f"{path}: cannot be written: {error.strerror}; choose another --out") from error
-    print(f"{len(files)} files in {options.out}, one folder per room. They hold codes and keys: keep them to yourself.")
+    _write_sheet(options.out, files)
+    print(
+        f"{len(files)} files in {options.out}, one folder per room, and {SHEET} with the PINs of "
+        "their setup pages, to print and cut. They hold codes and keys: keep them to yourself."
+    )
     return 0
+
+
+def _write_sheet(out: Path, files: Mapping[str, BootFile]) -> None:
+    """What goes into each kit's box: its room, and the PIN of its setup page."""
+    slips = [
+        f"Parta · {boot.kit.room} · {boot.kit.class_name}\r\n"
+        f"PIN: {spoken(boot.kit.setup_pin)}   (setup page / страница настройки)\r\n"
+        for boot in files.values()
+    ]
+    path = out / SHEET
+    try:
+        write_durably(path, ("- " * 30 + "\r\n").join(slips).encode("utf-8-sig"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be written: {error.strerror}; choose another --out") from error
 
 
 def boot_files(text: str, *, origin: str) -> dict[str, BootFile]:
@@ -78,6 +102,8 @@ def boot_files(text: str, *, origin: str) -> dict[str, BootFile]:
             except ConfigurationError as error:
                 troubles.append(str(error))
                 continue
+            if not boot.kit.setup_pin:
+                boot = replace(boot, kit=replace(boot.kit, setup_pin=new_pin()))
             if folder in files:
                 troubles.append(f"{where}: room: {boot.kit.room} is there already")
             files[folder] = boot

@@ -14,7 +14,8 @@ from typing import Literal, Protocol
 from appliance.capture.clock import LessonClock
 from appliance.capture.sound_meter import SoundFigures
 from appliance.hw.health import Health
-from wire.messages import KitState, Tally
+from appliance.lesson import Signal
+from wire.messages import KitState
 
 Button = Literal["start", "curtain", "still"]
 BUTTONS: tuple[Button, ...] = ("start", "curtain", "still")
@@ -73,8 +74,8 @@ class Face:
     which no lesson waits for.
     """
 
-    state: KitState = "idle"
-    tally: Tally = "off"
+    state: KitState | Literal["preview"] = "idle"
+    tally: Signal = "off"
     hold: float = 0.0
     hold_for: Literal["end", "shut_down"] | None = None
     lesson: LessonFace | None = None

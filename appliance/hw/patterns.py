@@ -1,7 +1,9 @@
 """How the tally lamp tells each state: colours and rhythm, as data, and what of it is lit at a time.
 
 Every panel plays these: the simulated page in CSS, a real one on its LED. Pure: the caller brings the time. Not here:
-which state shows which tally (``lesson.py``). The table is DESIGN.md's. No pattern flashes more than three times a
+which state shows which tally (``lesson.py``). The table is DESIGN.md's, with the setup
+page's preview beside it: amber, as ever when the camera is open and nobody is meant to see it live, in a beat that no
+lesson has. No pattern flashes more than three times a
 second (WCAG 2.3.1).
 """
 
@@ -11,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from wire.messages import Tally
+from appliance.lesson import Signal
 
 Colour = Literal["red", "amber", "white"]
-Rhythm = Literal["off", "steady", "slow_blink", "slow_alternating", "fast_blink"]
+Rhythm = Literal["off", "steady", "slow_blink", "slow_alternating", "double_blink", "fast_blink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +36,17 @@ class Pattern:
 
     @property
     def colours(self) -> tuple[Colour, ...]:
-        """The colours in their order."""
-        return tuple(beat.colour for beat in self.beats if beat.colour is not None)
+        """The colours in the order in which they first come."""
+        return tuple(dict.fromkeys(beat.colour for beat in self.beats if beat.colour is not None))
 
 
-PATTERNS: Mapping[Tally, Pattern] = {
+PATTERNS: Mapping[Signal, Pattern] = {
     "off": Pattern("off", (Beat(None, 1000),)),
     "connecting": Pattern("slow_blink", (Beat("amber", 800), Beat(None, 800))),
     "on_air": Pattern("steady", (Beat("red", 1000),)),
     "not_live": Pattern("slow_alternating", (Beat("red", 1200), Beat("amber", 1200))),
     "curtain": Pattern("steady", (Beat("white", 1000),)),
+    "preview": Pattern("double_blink", (Beat("amber", 200), Beat(None, 250), Beat("amber", 200), Beat(None, 1150))),
     "fault": Pattern("fast_blink", (Beat("red", 200), Beat(None, 200))),
 }
 

@@ -45,7 +45,7 @@ async def _run(*arguments: str) -> Ended:
 
 def _config(folder: Path, text: str, port: int | None = None) -> Path:
     path = folder / "kit.toml"
-    panel = f"\n[panel]\nport = {port or free_port()}\n[network]\nannounce = false\n"
+    panel = f"\n[panel]\nport = {port or free_port()}\n[network]\nannounce = false\n[setup]\nenabled = false\n"
     path.write_text(f'[kit]\nstate_dir = "{folder / "state"}"\n{text}{panel}', encoding="utf-8")
     return path
 

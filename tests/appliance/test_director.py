@@ -50,6 +50,13 @@ class Recorder:
         await self.may_close.wait()
         self._note("capture closed")
 
+    @asynccontextmanager
+    async def open_preview(self) -> AsyncIterator[None]:
+        self._note("preview open")
+        yield
+        await self.may_close.wait()
+        self._note("preview closed")
+
     def cut(self) -> None:
         self._note("cut")
 
@@ -321,6 +328,36 @@ async def test_a_lost_picture_at_the_relay_is_a_key_frame_here(stage: Stage) -> 
     assert lesson is not None
     stage.director.command(Command(kind="key_frame", lesson_id=lesson.lesson_id))
     assert stage.seen.told[-1] == "key frame"
+
+
+@pytest.mark.parametrize("curtain", [False, True])
+async def test_a_start_press_lights_the_lamp_at_once_and_opens_the_camera_when_the_preview_has_let_go(
+    stage: Stage, curtain: bool
+) -> None:
+    stage.seen.may_close.clear()
+    assert stage.director.preview(True)
+    await stage.seen.until_told("preview open")
+    assert (stage.tally(), stage.seen.faces[-1].state) == ("preview", "preview")
+    assert stage.seen.reports[-1].state == "idle"  # no lesson: the relay is told of none
+    stage.tap("start")
+    assert stage.tally() == "connecting"
+    if curtain:
+        stage.tap("curtain")
+    await stage.seen.until_told("broadcast")
+    assert "capture open" not in stage.seen.told
+    stage.seen.may_close.set()
+    await stage.seen.until_state("curtain" if curtain else "starting")
+    if not curtain:
+        await stage.seen.until_told("capture open")
+        assert stage.seen.told.index("preview closed") < stage.seen.told.index("capture open")
+
+
+async def test_a_kit_that_is_switched_off_closes_its_preview_first(stage: Stage) -> None:
+    stage.director.preview(True)
+    await stage.seen.until_told("preview open")
+    await asyncio.wait_for(stage.director.end(), WITHIN_S)
+    assert stage.seen.told[-2:] == ["preview closed", "lamp off"]
+    assert stage.director.off.is_set()
 
 
 @pytest.mark.parametrize("curtain", [False, True])

@@ -11,7 +11,7 @@ import pytest
 
 from appliance.commands.discover import as_json, as_text
 from appliance.discovery import Seen, coarse, kit_service, page_port
-from appliance.settings import PanelSection
+from appliance.settings import SetupSection
 from wire.announcement import KIT_KIND, RELAY_KIND, KitAnnouncement, RelayAnnouncement
 from wire.mdns import Service
 from wire.messages import KitState
@@ -77,9 +77,9 @@ def test_the_network_knows_a_kits_state_coarsely(state: KitState, enrolled: bool
 
 
 def test_a_page_that_only_this_machine_can_open_has_no_port() -> None:
-    assert page_port(PanelSection()) == 0
-    assert page_port(PanelSection(kind="none", host="0.0.0.0")) == 0
-    assert page_port(PanelSection(host="0.0.0.0", port=8091)) == 8091
+    assert page_port(SetupSection()) == 8091
+    assert page_port(SetupSection(host="127.0.0.1")) == 0
+    assert page_port(SetupSection(enabled=False)) == 0
 
 
 def test_a_kits_name_comes_from_its_key_alone() -> None:

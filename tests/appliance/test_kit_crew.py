@@ -7,7 +7,7 @@ import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,7 +92,16 @@ async def _crew(folder: Path, ears: Ears, camera: Camera, *, deaf: bool = False)
     microphone = NoMicrophone() if deaf else SimulatedMicrophone()
     voice = MicrophoneSection(kind="none" if deaf else "simulated")
     async with asyncio.TaskGroup() as tasks:
-        yield KitCrew(camera, microphone, ears, LessonKeeper(folder), BoardStills(folder), tasks, voice=voice)
+        yield KitCrew(
+            camera,
+            microphone,
+            ears,
+            LessonKeeper(folder),
+            BoardStills(folder),
+            tasks,
+            voice=voice,
+            open_preview=nullcontext,
+        )
 
 
 def _camera() -> SimulatedCamera:

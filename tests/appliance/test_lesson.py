@@ -26,6 +26,13 @@ ENDING = Lesson(phase="ending", capture="closing", camera="up", microphone="up")
 ENDING_THEN_START = Lesson(phase="ending", capture="closing", camera="up", microphone="up", after="start")
 ENDING_THEN_OFF = Lesson(phase="ending", capture="closing", camera="up", microphone="up", after="shut_down")
 
+PREVIEW = Lesson(preview="open")
+PREVIEW_CLOSING = Lesson(preview="closing")
+PREVIEW_THEN_OFF = Lesson(preview="closing", after="shut_down")
+TAKING_OVER = Lesson(phase="starting", preview="closing")
+TAKING_OVER_LATE = Lesson(phase="degraded", preview="closing")
+TAKING_OVER_BEHIND_CURTAIN = Lesson(phase="starting", preview="closing", curtain=True)
+
 BEGIN = (A.BEGIN_LESSON, A.SHOW, A.OPEN_CAPTURE, A.KEEP)
 REOPEN = (A.SHOW, A.OPEN_CAPTURE, A.KEEP)
 CLOSE = (A.CLOSE_CAPTURE, A.SHOW)
@@ -39,6 +46,43 @@ MOVED: dict[Lesson, dict[Event, tuple[Lesson, tuple[Action, ...]]]] = {
         E.SHUTDOWN_HELD: (IDLE, (A.SHUT_DOWN,)),
         E.RESUMED: (OPENING, (A.RESUME_LESSON, A.SHOW, A.OPEN_CAPTURE, A.KEEP)),
         E.RESUMED_BEHIND_CURTAIN: (CURTAIN, (A.RESUME_LESSON, A.SHOW)),
+        E.PREVIEW_WANTED: (PREVIEW, (A.SHOW, A.OPEN_PREVIEW)),
+    },
+    PREVIEW: {
+        E.START_PRESSED: (TAKING_OVER, (A.CLOSE_PREVIEW, A.BEGIN_LESSON, A.SHOW, A.KEEP)),
+        E.SHUTDOWN_HELD: (PREVIEW_THEN_OFF, (A.CLOSE_PREVIEW, A.SHOW)),
+        E.CURTAIN_PRESSED: (PREVIEW_CLOSING, (A.CLOSE_PREVIEW, A.SHOW)),
+        E.PREVIEW_LEFT: (PREVIEW_CLOSING, (A.CLOSE_PREVIEW, A.SHOW)),
+        E.PREVIEW_CLOSED: (IDLE, SHOW),
+    },
+    PREVIEW_CLOSING: {
+        E.START_PRESSED: (TAKING_OVER, (A.BEGIN_LESSON, A.SHOW, A.KEEP)),
+        E.SHUTDOWN_HELD: (PREVIEW_THEN_OFF, SHOW),
+        E.PREVIEW_CLOSED: (IDLE, SHOW),
+    },
+    PREVIEW_THEN_OFF: {E.PREVIEW_CLOSED: (IDLE, (A.SHOW, A.SHUT_DOWN))},
+    TAKING_OVER: {
+        E.END_HELD: (PREVIEW_CLOSING, (A.END_LESSON, A.SHOW)),
+        E.END_COMMANDED: (PREVIEW_CLOSING, (A.END_LESSON, A.SHOW)),
+        E.SHUTDOWN_HELD: (PREVIEW_THEN_OFF, (A.END_LESSON, A.SHOW)),
+        E.CURTAIN_PRESSED: (TAKING_OVER_BEHIND_CURTAIN, (A.SHOW, A.KEEP)),
+        E.START_OVERDUE: (TAKING_OVER_LATE, SHOW),
+        E.PREVIEW_CLOSED: (OPENING, REOPEN),
+    },
+    TAKING_OVER_LATE: {
+        E.END_HELD: (PREVIEW_CLOSING, (A.END_LESSON, A.SHOW)),
+        E.END_COMMANDED: (PREVIEW_CLOSING, (A.END_LESSON, A.SHOW)),
+        E.SHUTDOWN_HELD: (PREVIEW_THEN_OFF, (A.END_LESSON, A.SHOW)),
+        E.CURTAIN_PRESSED: (Lesson(phase="degraded", preview="closing", curtain=True), (A.SHOW, A.KEEP)),
+        E.PREVIEW_CLOSED: (OPENING, REOPEN),
+    },
+    TAKING_OVER_BEHIND_CURTAIN: {
+        E.END_HELD: (PREVIEW_CLOSING, (A.END_LESSON, A.SHOW)),
+        E.END_COMMANDED: (PREVIEW_CLOSING, (A.END_LESSON, A.SHOW)),
+        E.SHUTDOWN_HELD: (PREVIEW_THEN_OFF, (A.END_LESSON, A.SHOW)),
+        E.CURTAIN_PRESSED: (TAKING_OVER, (A.SHOW, A.KEEP)),
+        E.START_OVERDUE: (Lesson(phase="degraded", preview="closing", curtain=True), SHOW),
+        E.PREVIEW_CLOSED: (CURTAIN, SHOW),
     },
     OPENING: {
         E.END_HELD: (Lesson(phase="ending", capture="closing"), CLOSE),
@@ -162,12 +206,34 @@ MOVED: dict[Lesson, dict[Event, tuple[Lesson, tuple[Action, ...]]]] = {
 _RESUMES = {E.RESUMED, E.RESUMED_BEHIND_CURTAIN}
 _SOURCES = {E.CAMERA_UP, E.CAMERA_LOST, E.MICROPHONE_UP, E.MICROPHONE_LOST}
 _RELAY = {E.DELIVERY_CONFIRMED, E.DELIVERY_DENIED}
-_STILL_HERE = {E.START_PRESSED, *_RESUMES}  # what a lesson that runs never minds
+_NO_PREVIEW = {E.PREVIEW_WANTED, E.PREVIEW_LEFT, E.PREVIEW_CLOSED}
+_STILL_HERE = {E.START_PRESSED, *_RESUMES, *_NO_PREVIEW}  # what a lesson that runs never minds
 
 UNMOVED: dict[Lesson, set[Event]] = {
     IDLE: {
         E.END_HELD, E.END_COMMANDED, E.CURTAIN_PRESSED, E.STILL_PRESSED, E.START_OVERDUE, E.CAPTURE_CLOSED,
-        *_SOURCES, *_RELAY,
+        *_SOURCES, *_RELAY, E.PREVIEW_LEFT, E.PREVIEW_CLOSED,
+    },
+    PREVIEW: {
+        *_RESUMES, E.END_HELD, E.END_COMMANDED, E.STILL_PRESSED, E.START_OVERDUE, E.CAPTURE_CLOSED, *_SOURCES, *_RELAY,
+        E.PREVIEW_WANTED,
+    },
+    PREVIEW_CLOSING: {
+        *_RESUMES, E.END_HELD, E.END_COMMANDED, E.CURTAIN_PRESSED, E.STILL_PRESSED, E.START_OVERDUE, E.CAPTURE_CLOSED,
+        *_SOURCES, *_RELAY, E.PREVIEW_WANTED, E.PREVIEW_LEFT,
+    },
+    PREVIEW_THEN_OFF: set(Event) - {E.PREVIEW_CLOSED},
+    TAKING_OVER: {
+        E.START_PRESSED, *_RESUMES, E.STILL_PRESSED, E.CAPTURE_CLOSED, *_SOURCES, *_RELAY, E.PREVIEW_WANTED,
+        E.PREVIEW_LEFT,
+    },
+    TAKING_OVER_LATE: {
+        E.START_PRESSED, *_RESUMES, E.STILL_PRESSED, E.CAPTURE_CLOSED, *_SOURCES, *_RELAY, E.PREVIEW_WANTED,
+        E.PREVIEW_LEFT, E.START_OVERDUE,
+    },
+    TAKING_OVER_BEHIND_CURTAIN: {
+        E.START_PRESSED, *_RESUMES, E.STILL_PRESSED, E.CAPTURE_CLOSED, *_SOURCES, *_RELAY, E.PREVIEW_WANTED,
+        E.PREVIEW_LEFT,
     },
     OPENING: {*_STILL_HERE, E.STILL_PRESSED, E.DELIVERY_DENIED},
     STARTING: {*_STILL_HERE, E.CAMERA_UP, E.MICROPHONE_UP, E.DELIVERY_DENIED},
@@ -183,7 +249,7 @@ UNMOVED: dict[Lesson, set[Event]] = {
     REOPENING: {*_STILL_HERE, E.STILL_PRESSED, *_SOURCES, E.DELIVERY_CONFIRMED, E.START_OVERDUE},
     CURTAIN: {*_STILL_HERE, E.STILL_PRESSED, *_SOURCES, *_RELAY, E.START_OVERDUE, E.CAPTURE_CLOSED},
     ENDING: {
-        *_RESUMES, E.END_HELD, E.END_COMMANDED, E.CURTAIN_PRESSED, E.STILL_PRESSED, *_SOURCES, *_RELAY,
+        *_RESUMES, *_NO_PREVIEW, E.END_HELD, E.END_COMMANDED, E.CURTAIN_PRESSED, E.STILL_PRESSED, *_SOURCES, *_RELAY,
         E.START_OVERDUE,
     },
     ENDING_THEN_START: {
@@ -253,6 +319,12 @@ def test_every_event_keeps_the_rules_in_every_state(event: Event) -> None:
         assert (A.OPEN_CAPTURE in actions) == (after.capture == "open" != state.capture), story
         assert (A.CLOSE_CAPTURE in actions) == (state.capture == "open" and after.capture == "closing"), story
         assert state.capture == after.capture or "open" in (state.capture, after.capture) or event is E.CAPTURE_CLOSED
+        # The preview likewise; it and a lesson never have the devices at once.
+        assert (after.signal == "off") == (after.phase == "idle" and after.preview == "closed"), story
+        assert (A.OPEN_PREVIEW in actions) == (after.preview == "open" != state.preview), story
+        assert (A.CLOSE_PREVIEW in actions) == (state.preview == "open" and after.preview == "closing"), story
+        assert "closed" in (after.preview, after.capture), story
+        assert after.preview != "open" or after.phase == "idle", story
         # What changed is shown, red is the relay's word, and a fault is two dead sources.
         assert (A.SHOW in actions) == (after != state), story
         assert after.phase != "live" or state.phase == "live" or event is E.DELIVERY_CONFIRMED, story
@@ -273,12 +345,12 @@ class AnyStory(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.lesson = Lesson()
-        self.device_open = False
+        self.device_open = self.preview_open = False
         self.lamp: str = "off"
         self.relay_said_yes = False
         self.lessons_running = 0
 
-    @rule(event=st.sampled_from([e for e in Event if e is not Event.CAPTURE_CLOSED]))
+    @rule(event=st.sampled_from([e for e in Event if e not in (Event.CAPTURE_CLOSED, Event.PREVIEW_CLOSED)]))
     def happens(self, event: Event) -> None:
         if event is Event.DELIVERY_CONFIRMED:
             self.relay_said_yes = True
@@ -292,6 +364,12 @@ class AnyStory(RuleBasedStateMachine):
             self.device_open = False
             self._take(Event.CAPTURE_CLOSED)
 
+    @rule()
+    def the_preview_has_closed(self) -> None:
+        if self.lesson.preview == "closing":
+            self.preview_open = False
+            self._take(Event.PREVIEW_CLOSED)
+
     def _take(self, event: Event) -> None:
         self.lesson, actions = step(self.lesson, event)
         for action in actions:
@@ -299,11 +377,19 @@ class AnyStory(RuleBasedStateMachine):
 
     def _carry_out(self, action: Action) -> None:
         if action is A.SHOW:
-            self.lamp = self.lesson.tally
+            self.lamp = self.lesson.signal
         elif action is A.OPEN_CAPTURE:
             assert self.lamp not in ("off", "curtain"), "the camera opens with the lamp unlit"
             assert not self.device_open
+            assert not self.preview_open
             self.device_open = True
+        elif action is A.OPEN_PREVIEW:
+            assert self.lamp == "preview", "the camera opens with the lamp unlit"
+            assert not self.device_open
+            assert not self.preview_open
+            self.preview_open = True
+        elif action is A.CLOSE_PREVIEW:
+            assert self.preview_open
         elif action is A.CLOSE_CAPTURE:
             assert self.device_open
         elif action in (A.BEGIN_LESSON, A.RESUME_LESSON):
@@ -312,6 +398,7 @@ class AnyStory(RuleBasedStateMachine):
             self.lessons_running -= 1
         elif action is A.SHUT_DOWN:
             assert not self.device_open
+            assert not self.preview_open
             assert self.lessons_running == 0
 
     @invariant()
@@ -321,8 +408,14 @@ class AnyStory(RuleBasedStateMachine):
             assert self.lesson.phase not in ("idle", "curtain")
 
     @invariant()
+    def an_open_preview_is_lit(self) -> None:
+        assert self.preview_open == (self.lesson.preview != "closed")
+        if self.preview_open:
+            assert self.lamp not in ("off", "curtain")
+
+    @invariant()
     def the_lamp_is_never_behind(self) -> None:
-        assert self.lamp == self.lesson.tally
+        assert self.lamp == self.lesson.signal
 
     @invariant()
     def the_machine_knows_whether_the_device_is_open(self) -> None:
@@ -359,7 +452,8 @@ def test_the_start_press_works_from_any_rest(story: list[Event]) -> None:
     lesson = Lesson()
     for event in story:
         lesson, _ = step(lesson, event)
-    if lesson.phase == "idle":
+    if lesson.phase == "idle" and lesson.after == "rest":
         begun, actions = step(lesson, Event.START_PRESSED)
         assert begun.phase == "starting"
-        assert actions == BEGIN
+        assert set(BEGIN) - {A.OPEN_CAPTURE} <= set(actions)
+        assert (A.OPEN_CAPTURE in actions) == (lesson.preview == "closed")

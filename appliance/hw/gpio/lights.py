@@ -45,7 +45,7 @@ def lights_at(face: Face, at_ms: int, lamp: LampKind, *, pwm: bool, start_has_li
     fades = 1.0 if left is None or start_has_light or not pwm else FADES_TO + (1 - FADES_TO) * left
     return Lights(
         tally=_tally(colour_at(PATTERNS[face.tally], at_ms), lamp, fades, pwm=pwm),
-        start=float(face.state == "idle") if left is None else _counted_down(left, pwm=pwm),
+        start=float(face.state in ("idle", "preview")) if left is None else _counted_down(left, pwm=pwm),
         curtain=float(face.state == "curtain"),
         still=float(face.state in ("starting", "live", "degraded")),
     )

@@ -1,12 +1,11 @@
 """The simulated panel's server: the page, the buttons by HTTP, the status as JSON and as server-sent events.
 
-The contract is docs/protocol.md. Not here: what a press means (``gestures.py``), who may press (``guard.py``).
+The contract is docs/protocol.md. Not here: what a press means (``gestures.py``), who may press (``page_guard.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -14,12 +13,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from appliance.errors import PanelUnavailable
 from appliance.hw.base import BUTTONS, Edge, Face, NoBuzzer
-from appliance.hw.simulated.guard import add_headers, guard
 from appliance.hw.simulated.status import status
+from appliance.page_guard import add_headers, guard, page_file, why_not
 
 PAGE = Path(__file__).parent / "page"
 STATUS_AT_LEAST_EVERY_S = 1.0  # docs/protocol.md; also shows a dead kit to the page
@@ -44,19 +42,11 @@ class SimulatedPanel:
             try:
                 await web.TCPSite(runner, self._host, self._port).start()
             except OSError as error:
-                raise PanelUnavailable(_remedy(self._host, self._port, error)) from error
+                raise PanelUnavailable(why_not("panel", self._host, self._port, error)) from error
             yield server
         finally:
             server.switch_off()
             await runner.cleanup()
-
-
-def _remedy(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"panel.port: {port} on {host} is in use; stop what uses it, or set another panel.port"
-    if error.errno == errno.EACCES:
-        return f"panel.port: {port} on {host} is not allowed for this user; set panel.port to 1024 or more"
-    return f"panel.host: cannot serve on {host} port {port} ({error.strerror}); set panel.host to 127.0.0.1"
 
 
 class PanelServer:
@@ -70,11 +60,11 @@ class PanelServer:
         self._changed = asyncio.Event()
         self._off = False
         self._listeners = 0
-        self.app = web.Application(middlewares=[guard(host)], client_max_size=1024)
+        self.app = web.Application(middlewares=[guard(host, "the panel")], client_max_size=1024)
         self.app.on_response_prepare.append(add_headers)
-        self.app.router.add_get("/", _page_file("panel.html"))
+        self.app.router.add_get("/", page_file(PAGE / "panel.html"))
         for name in ("panel.css", "box.css", "panel.js", "words.js", "icon.svg"):
-            self.app.router.add_get(f"/page/{name}", _page_file(name))
+            self.app.router.add_get(f"/page/{name}", page_file(PAGE / name))
         self.app.router.add_post("/panel/buttons/{button}/{edge}", self._button)
         self.app.router.add_get("/status", self._status)
         self.app.router.add_get("/events", self._events)
@@ -127,10 +117,3 @@ class PanelServer:
             except TimeoutError:
                 continue  # nothing changed: say it again, the clock has moved
         await response.write(b"event: off\ndata: {}\n\n")
-
-
-def _page_file(name: str) -> Handler:
-    async def serve(_request: web.Request) -> web.FileResponse:
-        return web.FileResponse(PAGE / name)
-
-    return serve

@@ -1,13 +1,16 @@
-"""Who may talk to the simulated panel: this machine's browser on this very page, and scripts.
+"""Who may talk to a page that the kit itself serves: a browser on this very page, and scripts.
 
 A button that starts a broadcast must not be pressed by some other page that the same browser has open (cross-site
-request forgery), nor by one that made its name point here (DNS rebinding). Not here: the routes (``server.py``).
+request forgery), nor by one that made its name point here (DNS rebinding). Used by the simulated panel and the setup
+page. Not here: their routes, and the setup page's PIN.
 """
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -27,15 +30,15 @@ HEADERS = {
 }
 
 
-def guard(bound_to: str) -> Middleware:
-    """A middleware for a panel bound to the address ``bound_to``."""
+def guard(bound_to: str, what: str) -> Middleware:
+    """A middleware for a page bound to the address ``bound_to``; ``what`` it is goes into refusals."""
 
     @web.middleware
     async def only_our_own_page(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not _host_is_ours(request.host, bound_to):
-            raise web.HTTPMisdirectedRequest(text="this address is not the panel's\n", headers=HEADERS)
+            raise web.HTTPMisdirectedRequest(text=f"this address is not that of {what}\n", headers=HEADERS)
         if request.method not in ("GET", "HEAD") and not _same_origin(request):
-            raise web.HTTPForbidden(text="buttons are pressed from the panel's own page\n", headers=HEADERS)
+            raise web.HTTPForbidden(text=f"only the page of {what} itself may do this\n", headers=HEADERS)
         return await handler(request)
 
     return only_our_own_page
@@ -81,3 +84,21 @@ def _same_origin(request: web.Request) -> bool:
         return False
     origin = request.headers.get("Origin")
     return origin is None or origin.lower() == f"{request.scheme}://{request.host}".lower()
+
+
+def page_file(path: Path) -> Handler:
+    """A handler that serves this file."""
+
+    async def serve(_request: web.Request) -> web.FileResponse:
+        return web.FileResponse(path)
+
+    return serve
+
+
+def why_not(section: str, host: str, port: int, error: OSError) -> str:
+    """Why a page cannot be served there, and what to do about it; ``section`` is that of the settings."""
+    if error.errno == errno.EADDRINUSE:
+        return f"{section}.port: {port} on {host} is in use; stop what uses it, or set another {section}.port"
+    if error.errno == errno.EACCES:
+        return f"{section}.port: {port} on {host} is not allowed for this user; set {section}.port to 1024 or more"
+    return f"{section}.host: cannot serve on {host} port {port} ({error.strerror}); set {section}.host to 127.0.0.1"
