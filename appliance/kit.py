@@ -14,7 +14,7 @@ from pathlib import Path
 
 from appliance.board_stills import BoardStills
 from appliance.boot.notice import read_notice
-from appliance.capture.base import Camera, KeptWarm, Microphone
+from appliance.capture.base import Camera, Microphone
 from appliance.capture.microphone import configured_microphone
 from appliance.director import Director
 from appliance.discovery import page_port
@@ -79,11 +79,12 @@ class Kit:
                 tasks.create_task(link.run(director), name="relay link"),
                 tasks.create_task(keeper.run(), name="lesson keeper"),
                 tasks.create_task(_refresh(director), name="figures"),
-                tasks.create_task(setup.run(director, crew, link), name="setup page"),
                 tasks.create_task(_watch(BoardHealth(state_dir), director), name="board health"),
             ]
-            if settings.camera.stay_loaded and isinstance(camera, KeptWarm):
-                vital.append(tasks.create_task(camera.keep_warm(), name="waiting camera"))
+            if settings.camera.stay_loaded:
+                vital.append(tasks.create_task(crew.keep_warm(), name="waiting camera"))
+            if settings.setup.enabled:
+                vital.append(tasks.create_task(setup.run(director, crew, link), name="setup page"))
             if settings.network.announce:
                 said = partial(link.announced, page_port(settings.setup))
                 vital.append(tasks.create_task(announce(said), name="announcement"))

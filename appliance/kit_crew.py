@@ -12,7 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from appliance.board_stills import BoardStills
-from appliance.capture.base import AccessUnit, Camera, Microphone, OpusFrame
+from appliance.capture.base import AccessUnit, Camera, KeptWarm, Microphone, OpusFrame
 from appliance.capture.clock import LessonClock
 from appliance.capture.fanout import Capture, Source
 from appliance.capture.sound_meter import SoundFigures
@@ -98,7 +98,8 @@ class KitCrew:
         self.link = link.face
         self.keep = keeper.keep
         self.open_preview = open_preview
-        self.use_camera = self._capture.use_camera
+        self._camera = camera
+        self._has_new_camera = asyncio.Event()
 
     @asynccontextmanager
     async def open_capture(self, clock: LessonClock, watch: CaptureWatch) -> AsyncIterator[Capture]:
@@ -116,6 +117,23 @@ class KitCrew:
     def sources(self) -> tuple[Source, Source]:
         """Camera and microphone, and how they are."""
         return self._capture.camera, self._capture.microphone
+
+    def use_camera(self, camera: Camera) -> None:
+        """Take this camera from the next opening on."""
+        self._capture.use_camera(camera)
+        self._camera = camera
+        self._has_new_camera.set()
+
+    async def keep_warm(self) -> None:
+        """Between lessons, have the camera ready to open, where it can be. No device is open. Until cancelled."""
+        while True:
+            self._has_new_camera.clear()
+            camera = self._camera
+            async with asyncio.TaskGroup() as tasks:
+                warm = tasks.create_task(camera.keep_warm()) if isinstance(camera, KeptWarm) else None
+                await self._has_new_camera.wait()
+                if warm is not None:
+                    warm.cancel()
 
     async def store_still(self, lesson: RunningLesson, capture_us: int, jpeg: bytes) -> None:
         """Keep a board still on the kit, and bring it to the relay."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from appliance.capture.fanout import Source
 from appliance.hw.base import Face
@@ -18,8 +19,9 @@ from wire.messages import KitState, KitStatus
 # that (33.5 s for a worker's three starts, 30 s between two openings). Beyond, an opening or a closing hangs.
 SOURCE_ADVANCES_WITHIN_S = 45.0
 
-_STATES: Mapping[KitState, str] = {
+_STATES: Mapping[KitState | Literal["preview"], str] = {
     "idle": "ready",
+    "preview": "being set up",
     "starting": "connecting",
     "live": "on air",
     "degraded": "not live",

@@ -52,8 +52,6 @@ class SetupPage:
 
     async def run(self, stage: Stage, devices: Devices, way: Way) -> None:
         """Serve until cancelled."""
-        if not self._settings.now.setup.enabled:
-            return
         self._stage = stage
         root = logging.getLogger()
         root.addHandler(self._recent)

@@ -10,6 +10,7 @@ from appliance.boot.file import read_boot_file
 from appliance.cli import CANNOT_START, OK, main
 from appliance.commands.enrol_files import boot_files
 from appliance.settings import KitSettings
+from appliance.setup.pin import is_pin, spoken
 from config.strict_toml import ConfigurationError
 
 HEADING = "room,class,relay,code,wifi_ssid,wifi_security,wifi_psk,wifi_identity,wifi_password,address,gateway,ntp"
@@ -32,6 +33,29 @@ def test_each_row_is_a_file_that_a_kit_takes(tmp_path: Path, capsys: pytest.Capt
     assert (boot.lan.address, boot.lan.ntp) == ("192.168.1.12/24", ("ntp.a", "ntp.b"))
     assert (tmp_path / "out" / "Кабинет-13" / "parta.toml").exists()
     assert (tmp_path / "out" / "12" / "parta.toml").stat().st_mode & 0o777 == 0o600
+
+
+def test_every_room_has_a_pin_of_its_own_and_a_slip_for_its_box(tmp_path: Path) -> None:
+    table = tmp_path / "rooms.csv"
+    heading, *rows = _table(ROW_12, ROW_13).splitlines()
+    table.write_text("\n".join([f"{heading},setup_pin", f"{rows[0]},27182818", f"{rows[1]},"]), encoding="utf-8")
+    assert main(["enrol-files", str(table), "--out", str(tmp_path / "out")]) == OK
+    boot = {
+        room: read_boot_file((tmp_path / "out" / room / "parta.toml").read_text(), KitSettings(), origin="parta.toml")
+        for room in ("12", "Кабинет-13")
+    }
+    assert boot["12"].kit.setup_pin == "27182818"
+    assert is_pin(boot["Кабинет-13"].kit.setup_pin)
+    slips = (tmp_path / "out" / "pins.txt").read_text(encoding="utf-8-sig")
+    for file in boot.values():
+        assert f"Parta · {file.kit.room} · {file.kit.class_name}" in slips
+        assert spoken(file.kit.setup_pin) in slips
+    assert (tmp_path / "out" / "pins.txt").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pin_that_is_none_is_told_with_its_row() -> None:
+    with pytest.raises(ConfigurationError, match="row 2: setup_pin: has to be 8 digits"):
+        boot_files("room,relay,code,setup_pin\n12,https://a,C,1234\n", origin="rooms.csv")
 
 
 def test_a_table_parted_by_semicolons_is_read_too() -> None:

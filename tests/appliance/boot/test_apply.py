@@ -15,6 +15,7 @@ from appliance.boot.system_files import CABLE_FILE, NTP_FILE, WIFI_FILE
 from appliance.cli import CANNOT_START, OK, main
 from appliance.durable import write_durably
 from appliance.overrides import load_effective
+from appliance.setup.pin import is_right, stored_pin
 
 GOOD = """
 [relay]
@@ -62,6 +63,16 @@ def box(tmp_path: Path) -> Box:
     box.card.parent.mkdir()
     box.config.write_text(f'[kit]\nstate_dir = "{tmp_path / "state"}"\n[camera]\nfps = 10\nwidth = 640\n')
     return box
+
+
+def test_the_setup_pages_pin_is_taken_over_as_a_hash_and_leaves_the_card(box: Box) -> None:
+    box.write('[kit]\nsetup_pin = "27182818"\n[setup]\nport = 8095\n')
+    assert box.boot() == OK
+    kept = stored_pin(box.folder / "state")
+    assert kept is not None
+    assert is_right(kept, "27182818")
+    assert "27182818" not in box.card.read_text(encoding="utf-8")
+    assert load_effective(box.config).setup.port == 8095
 
 
 def test_a_card_without_the_file_changes_nothing(box: Box) -> None:

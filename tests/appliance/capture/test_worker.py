@@ -69,6 +69,12 @@ async def test_a_worker_that_dies_or_hangs_is_replaced_and_time_goes_on(sign: si
     assert stream.restarts == 1
 
 
+async def test_what_the_sensor_could_see_is_known_with_the_first_picture() -> None:
+    async with camera("Telling").open(LessonClock.start()) as stream:
+        await take(stream, 1)
+        assert stream.view == (3280, 2464)
+
+
 async def test_a_camera_that_needs_three_tries_gets_them(tmp_path: Path) -> None:
     async with camera("crashes_twice", counter=str(tmp_path / "tries")).open(LessonClock.start()) as stream:
         (first,) = await take(stream, 1)

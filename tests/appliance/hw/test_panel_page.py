@@ -146,6 +146,14 @@ async def test_the_state_is_told_in_words(desk: Desk) -> None:
     await expect(page.locator("#sentence")).to_contain_text("not enrolled")
 
 
+async def test_the_setup_pages_preview_is_told_as_such_and_not_as_rest(desk: Desk) -> None:
+    page = await desk.page()
+    desk.panel.show(Face(state="preview", tally="preview"))
+    await expect(page.locator("h1")).to_have_text("Being set up")
+    await expect(page.locator("#sentence")).to_contain_text("open for the setup page")
+    assert await page.text_content("#lamp") == "amber, blinking twice and again"
+
+
 async def test_a_fault_says_what_to_do(desk: Desk) -> None:
     page = await desk.page()
     desk.panel.show(Face(state="fault", tally="fault", lesson=LESSON, fault=Fault("camera", "plug the camera in")))
