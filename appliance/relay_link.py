@@ -78,6 +78,7 @@ class RelayLink:
         self._one_lesson = asyncio.Lock()  # the next lesson's dial waits for the goodbye of the one before
         self._known = asyncio.Event()  # set while there is somebody to talk to
         self._moved = asyncio.Event()
+        self._next: tuple[RelaySection, Credentials] | None = None
         self._status: KitStatus | None = None
         self._class_path: str | None = None
         self._room = "" if self._credentials is None else self._credentials.room
@@ -93,15 +94,21 @@ class RelayLink:
             listener.show()
 
     def use(self, relay: RelaySection, credentials: Credentials) -> None:
-        """Go to this relay from now on, as whom it took this kit in. Not while a lesson runs."""
-        self._settings, self._credentials = relay, credentials
-        self._way = Way(relay.proxy, relay.ca_file)
-        self._moved.set()
+        """Go to this relay, as whom it took this kit in: now, or when the lesson that runs is over."""
+        self._next = relay, credentials
+        self._move_when_idle()
 
     @property
     def credentials(self) -> Credentials | None:
         """What the relay told at enrolment."""
         return self._credentials
+
+    def _move_when_idle(self) -> None:
+        if self._next is None or (self._status is not None and self._status.state != "idle"):
+            return
+        (self._settings, self._credentials), self._next = self._next, None
+        self._way = Way(self._settings.proxy, self._settings.ca_file)
+        self._moved.set()
 
     async def _end_when_moved(self, serving: asyncio.Task[None]) -> None:
         await self._moved.wait()
@@ -165,6 +172,7 @@ class RelayLink:
         self._status = status
         if self._control is not None:
             self._control.report(status)
+        self._move_when_idle()
 
     def face(self) -> LinkFace:
         """The link now."""

@@ -16,7 +16,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -26,7 +25,17 @@ from appliance.capture.h264 import H264Encoder
 from appliance.capture.hardware_encoder import HardwareEncoder
 from appliance.capture.pictures import Plane, Stills, new_frame
 from appliance.capture.raw_pictures import Format, Layout, fill, picture
-from appliance.capture.sensor import Crop, Mode, Rectangle, Wanted, choose_mode, lies_within, plan_controls
+from appliance.capture.sensor import (
+    Crop,
+    Flip,
+    Mode,
+    Orientation,
+    Rectangle,
+    Wanted,
+    choose_mode,
+    lies_within,
+    plan_controls,
+)
 from appliance.capture.sensor_time import Pace, SensorTime
 from appliance.capture.thread import CaptureThread
 from appliance.errors import CameraUnavailable
@@ -41,22 +50,6 @@ QUEUED_PICTURES = 3  # a tenth of a second, as the simulated camera's
 HARDWARE_ENCODER = Path("/dev/video11")  # where Raspberry Pi's kernel puts it, and picamera2 looks for it
 HARDWARE_MOST = (1920, 1080)
 SENT, STILL = "lores", "main"  # libcamera's names of the two streams
-
-Flip = Literal["none", "horizontal", "vertical", "both"]
-
-
-@dataclass(frozen=True, slots=True)
-class Orientation:
-    """How the picture is turned and mirrored: the sensor reads out backwards, so it costs nothing."""
-
-    rotation: Literal[0, 180] = 0
-    flip: Flip = "none"
-
-    @property
-    def mirrored(self) -> tuple[bool, bool]:
-        """Whether columns and rows are read backwards."""
-        turned = self.rotation == 180
-        return turned != (self.flip in {"horizontal", "both"}), turned != (self.flip in {"vertical", "both"})
 
 
 class PiCamera:

@@ -29,6 +29,8 @@ FPS_SLACK = 0.5  # a sensor's 30 is 29.98
 AF_MANUAL, AF_CONTINUOUS = 0, 2  # libcamera's AfMode
 MICROS = 1_000_000
 
+Flip = Literal["none", "horizontal", "vertical", "both"]
+
 
 @dataclass(frozen=True, slots=True)
 class Mode:
@@ -51,6 +53,20 @@ class Wanted:
     focus: Literal["continuous", "fixed"] = "continuous"
     focus_m: float = 3.0
     exposure_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How the picture is turned and mirrored: the sensor reads out backwards, so it costs nothing."""
+
+    rotation: Literal[0, 180] = 0
+    flip: Flip = "none"
+
+    @property
+    def mirrored(self) -> tuple[bool, bool]:
+        """Whether columns and rows are read backwards."""
+        turned = self.rotation == 180
+        return turned != (self.flip in {"horizontal", "both"}), turned != (self.flip in {"vertical", "both"})
 
 
 def choose_mode(modes: Sequence[Mode], wanted: Wanted) -> Mode:

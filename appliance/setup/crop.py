@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-Share = tuple[float, float, float, float]
-Size = tuple[int, int]
-Flip = Literal["none", "horizontal", "vertical", "both"]
+from appliance.capture.sensor import WHOLE, Crop, Flip, Orientation, Size
 
-WHOLE: Share = (0.0, 0.0, 1.0, 1.0)
+Share = Crop  # of the sensor, or of the preview
 #: A smaller one has so few of the sensor's pixels that a board cannot be read.
 SMALLEST = 0.1
 _DIGITS = 4  # a pixel of the largest sensor
@@ -30,8 +28,7 @@ def shown_part(view: Size | None, picture: Size) -> Share:
 def turned(drawn: Share, rotation: Literal[0, 180], flip: Flip) -> Share:
     """The same rectangle on the sensor's side of turning and mirroring; and back again."""
     left, top, width, height = drawn
-    across = (rotation == 180) != (flip in {"horizontal", "both"})
-    down = (rotation == 180) != (flip in {"vertical", "both"})
+    across, down = Orientation(rotation, flip).mirrored
     return 1 - left - width if across else left, 1 - top - height if down else top, width, height
 
 

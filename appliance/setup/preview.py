@@ -17,11 +17,11 @@ import msgspec
 from appliance.capture.base import Camera, Microphone
 from appliance.capture.clock import LessonClock
 from appliance.capture.fanout import Capture
+from appliance.capture.sensor import WHOLE, Size
 from appliance.capture.sound_meter import SoundFigures
 from appliance.capture.viewfinder import Sight, Viewfinder
 from appliance.errors import KitError
 from appliance.settings import CameraSection, MicrophoneSection
-from appliance.setup.crop import WHOLE, Size
 from appliance.setup.kept import KeptSettings
 
 #: A page asks for pictures all the time; one that has not for so long is gone, or in a pocket.
@@ -46,6 +46,7 @@ class Preview:
         self._finder: Viewfinder | None = None
         self._trouble: KitError | None = None
         self._looked_s = 0.0
+        self._view: Size | None = None
         self._opened = asyncio.Event()
 
     @asynccontextmanager
@@ -93,8 +94,10 @@ class Preview:
 
     @property
     def view(self) -> Size | None:
-        """All that the sensor can see, where the camera says."""
-        return None if self._capture is None else self._capture.view
+        """All that the sensor can see, where the camera says; a camera that is being started again saw as much."""
+        if self._capture is not None:
+            self._view = self._capture.view or self._view
+        return self._view
 
     @property
     def trouble(self) -> str:

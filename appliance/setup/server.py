@@ -172,6 +172,8 @@ class SetupServer:
             min(left, top) >= 0 and min(width, height) >= crops.SMALLEST and max(left + width, top + height) <= 1.001
         ):
             raise Refusal(422, "crop", "left, top, width and height in shares of the preview")
+        if self._preview.newest is None:
+            raise Refusal(409, "closed", "a crop is drawn on what the camera sees: open the preview")
         camera = self._settings.now.camera
         inside = crops.to_sensor(crops.turned(drawn, camera.rotation, camera.flip), shown(camera, self._preview))
         await self._change({"camera": {"crop": inside}})

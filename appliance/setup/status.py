@@ -64,6 +64,8 @@ class StatusReader:
         return None if figures is None else {**asdict(figures), "verdict": self._voice.verdict(figures, now_s)}
 
     def _hearing(self) -> SoundFigures | None:
+        if self._settings.now.microphone.kind == "none":
+            return None  # the silence that stands for a microphone is none
         if self._stage.lesson.preview == "open":
             return self._preview.hearing()
         return self._devices.hearing()

@@ -38,6 +38,20 @@ class DeadCamera:
         raise CameraUnavailable("no camera on the ribbon cable")
 
 
+class WarmCamera(DeadCamera):
+    """A camera that notes when it is kept warm."""
+
+    def __init__(self) -> None:
+        self.warm, self.cold = asyncio.Event(), asyncio.Event()
+
+    async def keep_warm(self) -> None:
+        self.warm.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cold.set()
+
+
 @dataclass
 class Ears:
     """A link that counts what passes, and a watch that notes what it is told."""
@@ -180,3 +194,16 @@ async def test_a_still_that_the_disk_does_not_take_is_one_line(
     (tmp_path / "stills").write_text("a file where the folder should be")
     await BoardStills(tmp_path).keep("today", 1, b"jpeg")
     assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+async def test_the_camera_that_is_kept_warm_is_the_one_that_the_next_lesson_opens(tmp_path: Path) -> None:
+    first, second = WarmCamera(), WarmCamera()
+    async with _crew(tmp_path, Ears(), first) as crew, asyncio.timeout(WITHIN_S):
+        keeping = asyncio.create_task(crew.keep_warm())
+        await first.warm.wait()
+        crew.use_camera(second)
+        await second.warm.wait()
+        assert first.cold.is_set()
+        keeping.cancel()
+        await asyncio.wait([keeping])
+        assert second.cold.is_set()

@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 
 from appliance.capture.clock import LessonClock
-from appliance.capture.picamera import Orientation
+from appliance.capture.sensor import Orientation
 from appliance.errors import CameraUnavailable
 from appliance.kit import new_sources
 from appliance.settings import CameraSection, MicrophoneSection

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.capture.sensor import crop_rectangle
-from appliance.setup.crop import SMALLEST, WHOLE, Flip, Share, shown_part, to_picture, to_sensor, turned
+from appliance.capture.sensor import WHOLE, Flip, crop_rectangle
+from appliance.setup.crop import SMALLEST, Share, shown_part, to_picture, to_sensor, turned
 
 PICTURE = (1280, 720)
 VIEWS = ((2592, 1944), (3280, 2464), (4608, 2592), (1080, 1920))

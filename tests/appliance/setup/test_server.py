@@ -146,10 +146,13 @@ async def test_the_lamp_is_lit_before_the_camera_opens_and_dark_only_when_it_is_
 
 
 async def test_the_preview_shows_all_of_the_sensor_whatever_the_crop(inside: SchoolKit) -> None:
-    await inside.ask("PUT", "/api/crop", {"crop": [0.5, 0.5, 0.5, 0.5]})
-    await inside.open_preview()
-    await picture(inside)
-    assert inside.crops[-1] == (0.0, 0.0, 1.0, 1.0)
+    for _ in range(2):
+        await inside.open_preview()
+        await picture(inside)
+        assert inside.crops[-1] == (0.0, 0.0, 1.0, 1.0)
+        assert (await inside.ask("PUT", "/api/crop", {"crop": [0.5, 0.5, 0.5, 0.5]}))[0] == 204
+        await inside.open_preview(False)
+        await inside.until(lambda: inside.lamp == "off")
 
 
 async def test_start_takes_the_camera_over_at_once(inside: SchoolKit) -> None:
@@ -208,10 +211,17 @@ async def test_the_voice_is_measured_while_the_preview_is_open_and_in_a_lesson(i
 
 
 async def test_a_crop_is_kept_and_is_the_next_lessons(inside: SchoolKit) -> None:
+    await inside.open_preview()
+    await picture(inside)
     assert (await inside.ask("PUT", "/api/crop", {"crop": [0.1, 0.2, 0.5, 0.5]}))[0] == 204
     assert read_overrides(inside.state_dir)["camera"] == {"crop": [0.1, 0.2, 0.5, 0.5]}
     assert inside.crops[-1] == (0.1, 0.2, 0.5, 0.5)
     assert (await inside.ask("GET", "/api/status"))[1]["crop"] == [0.1, 0.2, 0.5, 0.5]
+
+
+async def test_a_crop_is_not_drawn_on_nothing(inside: SchoolKit) -> None:
+    status, told = await inside.ask("PUT", "/api/crop", {"crop": [0.1, 0.2, 0.5, 0.5]})
+    assert (status, told["why"]) == (409, "closed")
 
 
 @pytest.mark.parametrize("crop", [[0, 0, 0.05, 0.05], [0.6, 0, 0.5, 0.5], [-0.1, 0, 0.5, 0.5], [0, 0, 1], "all", None])
