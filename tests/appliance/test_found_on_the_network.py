@@ -59,13 +59,13 @@ async def watching(host: Host, folder: Path) -> AsyncIterator[Watch]:
 
 
 @asynccontextmanager
-async def kit_on(host: Host, folder: Path, *, code: str = "", panel: str = 'kind = "none"') -> AsyncIterator[Any]:
+async def kit_on(host: Host, folder: Path, *, code: str = "", setup: str = "") -> AsyncIterator[Any]:
     """``parta-kit run`` on a host."""
     config = folder / "kit.toml"
     await asyncio.to_thread(folder.mkdir, exist_ok=True)
     config.write_text(
         f'[kit]\nstate_dir = "{folder / "state"}"\n[relay]\nurl = "{RELAY_URL}"\nenrol_code = "{code}"\n'
-        f"[camera]\nwidth = 320\nheight = 240\nfps = 5\n[panel]\n{panel}\n"
+        f'[camera]\nwidth = 320\nheight = 240\nfps = 5\n[panel]\nkind = "none"\n[setup]\n{setup}\n'
     )
     arguments = ("appliance", "run", "--config", str(config))
     async with host.running(*arguments, log=folder / "kit.log") as process:
@@ -107,8 +107,8 @@ async def test_discover_lists_an_enrolled_kit_a_new_one_and_the_relay_and_nothin
     async with (
         watching(laptop, tmp_path) as watch,
         relay_on(server, school, tmp_path),
-        kit_on(host_12, tmp_path / "12", code=school.enrol_code, panel='kind = "simulated"\nhost = "0.0.0.0"'),
-        kit_on(host_13, tmp_path / "13"),
+        kit_on(host_12, tmp_path / "12", code=school.enrol_code),
+        kit_on(host_13, tmp_path / "13", setup="enabled = false"),
     ):
         await watch.until(lambda seen: rooms(seen) == ["", "12"] and seen["relays"])
         told = await laptop.run("appliance", "discover", "--json")
@@ -117,12 +117,12 @@ async def test_discover_lists_an_enrolled_kit_a_new_one_and_the_relay_and_nothin
     new, enrolled = seen["kits"]
     assert (new["state"], new["kit_id"], new["addresses"], new["port"]) == ("new", "", [ROOM_13], 0)
     assert (enrolled["state"], enrolled["room"], enrolled["addresses"]) == ("ready", "12", [ROOM_12])
-    assert enrolled["port"] == 8090
+    assert enrolled["port"] == 8091
     assert len(enrolled["kit_id"]) == 32
     assert [relay["url"] for relay in seen["relays"]] == [RELAY_URL]
     assert "7Б" not in told
     assert school.class_path not in told
-    assert f"{ROOM_12}:8090" in table
+    assert f"{ROOM_12}:8091" in table
     assert f"parta-kit enrol CODE --relay {RELAY_URL}" in table
 
 
