@@ -117,7 +117,8 @@ export async function openWhep(url, signal) {
     const offered = await offer(peer);
     const answer = await post(url, offered.sdp ?? "", signal);
     resource = answer.resource;
-    if (answer.iceServers.length > 0) peer.setConfiguration({ ...CONFIGURATION, iceServers: answer.iceServers });
+    // An older Firefox cannot be told any more, and goes the straight way.
+    if (answer.iceServers.length > 0) peer.setConfiguration?.({ ...CONFIGURATION, iceServers: answer.iceServers });
     await peer.setLocalDescription(offered);
     await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
     await connected(peer, signal);
