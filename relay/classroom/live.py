@@ -41,12 +41,14 @@ class Running:
     kit_heard_s: float = float("-inf")
     media_seen: bool = False
     curtain_until_s: float = float("-inf")
+    sound_warning: str | None = None
 
-    def kit_says(self, state: KitState, now: Moment) -> None:
-        """The kit reports its state."""
+    def kit_says(self, state: KitState, now: Moment, sound_warning: str | None = None) -> None:
+        """The kit reports its state, and what is wrong with its voice."""
         if self.kit_state == "curtain" and state != "curtain":
             self.curtain_until_s = now.s + CURTAIN_OPENS_S
         self.kit_state = state
+        self.sound_warning = sound_warning
         self.kit_heard_s = self.heard_s = now.s
 
     def heard_lately(self, now: Moment) -> bool:
@@ -119,6 +121,13 @@ class LiveClass:
         if last is not None and last.ended_unix_ms is not None and now.unix_ms - last.ended_unix_ms < OVER_FOR_S * 1000:
             return "over", last
         return "waiting", None
+
+    def sound_warning(self, now: Moment) -> str | None:
+        """What pupils should know of the voice that they hear, or do not: as long as the kit's word counts."""
+        running = self.on_stage(now)
+        if running is None or not running.heard_lately(now) or self._running_state(running, now) != "live":
+            return None
+        return running.sound_warning
 
     def forget_last(self, now: Moment) -> None:
         """Drop the last lesson once it is no news any more."""

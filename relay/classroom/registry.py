@@ -46,12 +46,13 @@ class LessonLog(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassState:
-    """What pupils are told. ``stills`` are capture times on the lesson's clock, µs."""
+    """What pupils are told (docs/protocol.md). ``stills`` are capture times on the lesson's clock, µs."""
 
     state: StateName
     lesson: Lesson | None
     viewers: int
     stills: tuple[int, ...]
+    sound_warning: str | None = None
 
 
 class LiveRegistry:
@@ -74,10 +75,16 @@ class LiveRegistry:
 
     def class_state(self, class_id: str) -> ClassState:
         """What the pupils of a class are told now."""
-        live = self._classes.get(class_id) or LiveClass(class_id)
-        state, lesson = live.state(self._clock())
+        live, now = self._classes.get(class_id) or LiveClass(class_id), self._clock()
+        state, lesson = live.state(now)
         stills = () if lesson is None else tuple(self._stills.get(lesson.lesson_id, ()))
-        return ClassState(state=state, lesson=lesson, viewers=self._stage.delivery(class_id).viewers, stills=stills)
+        return ClassState(
+            state=state,
+            lesson=lesson,
+            viewers=self._stage.delivery(class_id).viewers,
+            stills=stills,
+            sound_warning=live.sound_warning(now),
+        )
 
     def kit_delivery(self, kit_id: str) -> Delivery | None:
         """What the kit's tally rests on; ``None`` while it has no lesson."""
@@ -133,7 +140,7 @@ class LiveRegistry:
         elif running.lesson.started_unix_ms != ref.started_unix_ms == _believable(ref.started_unix_ms, now):
             running.lesson = replace(running.lesson, started_unix_ms=ref.started_unix_ms)  # WHIP came first
             self._log.keep(running.lesson)
-        running.kit_says(status.state, now)
+        running.kit_says(status.state, now, sound_warning_of(status))
         self._publish_change(running.lesson.class_id)
         return self._missing_picture(running, now)
 
@@ -284,10 +291,17 @@ class LiveRegistry:
             return
         state, shown = self.class_state(class_id), self._shown.get(class_id)
         if shown is not None and not with_viewers:
-            shown = ClassState(state=shown.state, lesson=shown.lesson, viewers=state.viewers, stills=shown.stills)
+            shown = replace(shown, viewers=state.viewers)
         if state != shown:
             self._shown[class_id] = state
             self.followers.wake_class(class_id)
+
+
+def sound_warning_of(status: KitStatus) -> str | None:
+    """What is wrong with a kit's voice: ``lost`` without a microphone that works, else its own word."""
+    if not status.microphone_ok:
+        return "lost"
+    return status.sound_warning if isinstance(status.sound_warning, str) else None
 
 
 def _lessons_of(live: LiveClass) -> list[Lesson]:

@@ -122,4 +122,5 @@ def state_json(state: ClassState, link: str) -> str:
             }
             for capture_us in state.stills
         ]
-    return json.dumps({"v": 1, "state": state.state, "lesson": shown, "viewers": state.viewers, "stills": stills})
+    told = {"v": 1, "state": state.state, "lesson": shown, "viewers": state.viewers, "stills": stills}
+    return json.dumps({**told, "sound_warning": state.sound_warning})

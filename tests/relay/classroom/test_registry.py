@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from relay.classroom.live import FOREIGN_GONE_S, OVER_FOR_S
+from relay.classroom.live import FOREIGN_GONE_S, KIT_SILENT_S, OVER_FOR_S
 from relay.classroom.registry import KEY_FRAME_PATIENCE_S, LiveRegistry
 from relay.errors import LessonOver
 from tests.relay.classroom.school import (
@@ -258,6 +259,36 @@ def test_viewer_counts_alone_wait_for_the_tick(school: School) -> None:
     assert school.woken == before + 1
     school.live.tick()
     assert school.woken == before + 1
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"sound_warning": "silent"}, "silent"),
+        ({"sound_warning": "clipping"}, "clipping"),
+        ({"microphone_ok": False}, "lost"),
+        ({}, None),
+    ],
+)
+def test_pupils_are_told_what_is_wrong_with_the_voice_while_the_lesson_is_live(
+    school: School, said: dict[str, object], told: str | None
+) -> None:
+    trouble = msgspec.structs.replace(status("live"), **said)
+    school.live.kit_status(KIT, PLACE, trouble)
+    assert school.live.class_state(CLASS.class_id).sound_warning is None  # nothing arrives yet: that is told instead
+    school.publish()
+    assert school.live.class_state(CLASS.class_id).sound_warning == told
+    woken = school.woken
+    school.live.kit_status(KIT, PLACE, status("live"))
+    assert school.live.class_state(CLASS.class_id).sound_warning is None
+    assert school.woken == woken + (told is not None)
+
+
+def test_a_kit_that_fell_silent_says_nothing_of_its_voice(school: School) -> None:
+    school.live.kit_status(KIT, PLACE, msgspec.structs.replace(status("live"), sound_warning="silent"))
+    school.publish()
+    school.clock.passed_s = KIT_SILENT_S + 1
+    assert school.live.class_state(CLASS.class_id).sound_warning is None
 
 
 def test_stills_are_shown_in_order_and_once(school: School) -> None:

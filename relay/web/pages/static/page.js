@@ -22,6 +22,9 @@ import { Words } from "./words.js";
 /** States in which a picture from before must not come back by itself. */
 const FORGETS = new Set(["waiting", "curtain", "over"]);
 
+/** What a pupil reads about the voice. */
+const SOUND_WARNINGS = /** @type {const} */ ({ silent: "sound.silent", clipping: "sound.clipping", lost: "sound.lost" });
+
 class Page {
   #root = document.documentElement;
   #stage = byId("stage", HTMLElement);
@@ -128,7 +131,7 @@ class Page {
   }
 
   /** @param {import("./state.js").View} seen */
-  #drawWords({ kind }) {
+  #drawWords({ kind, soundWarning }) {
     const title = this.#words.say(`${kind}.title`);
     const detail = this.#words.say(`${kind}.detail`);
     write("title", title);
@@ -136,6 +139,7 @@ class Page {
     write("notice-title", title);
     write("notice-detail", detail);
     write("status", `${title}. ${detail}`);
+    write("sound-warning", soundWarning === null ? "" : this.#words.say(SOUND_WARNINGS[soundWarning]));
     write("lesson", this.#lessonLine());
     write("viewers", this.#viewersLine());
     document.title = `${title} · ${this.#className}`;

@@ -8,7 +8,8 @@
 /** @typedef {"waiting" | "starting" | "live" | "reconnecting" | "curtain" | "over"} ServerState */
 /** @typedef {{id: string, started_unix_ms: number, ended_unix_ms: number | null}} Lesson */
 /** @typedef {{url: string, taken_unix_ms: number}} Still */
-/** @typedef {{state: ServerState, lesson: Lesson | null, viewers: number, stills: Still[]}} ClassState */
+/** @typedef {"silent" | "clipping" | "lost"} SoundWarning  what is wrong with the voice, in class */
+/** @typedef {{state: ServerState, lesson: Lesson | null, viewers: number, stills: Still[], sound_warning: SoundWarning | null}} ClassState */
 
 /** @typedef {"connecting" | "up" | "down" | "gone"} EventsStatus  the state channel; gone: the link is not known */
 /** @typedef {"connecting" | "up" | "down"} MediaStatus  the WHEP session */
@@ -47,6 +48,7 @@
  * @property {boolean} covered   the drawn classroom hides the video
  * @property {boolean} veiled    the last picture stays, dimmed: it is not the present
  * @property {boolean} sound     the offer to turn on the sound makes sense
+ * @property {SoundWarning | null} soundWarning  why the voice is missing or hurts, where the class is to blame
  * @property {"connecting" | "up" | "down"} link
  */
 
@@ -58,6 +60,9 @@ const BLOCKED_AFTER = 2;
 
 /** States in which a picture that was shown stays worth showing. */
 const ON_STAGE = new Set(["live", "reconnecting"]);
+
+/** What is told while a voice should be heard. */
+const HEARD = new Set(["live", "voice", "arriving"]);
 
 /** @type {Readonly<Model>} */
 export const UNKNOWN = Object.freeze({
@@ -136,6 +141,7 @@ export function view(model) {
     covered: kind === "gone" || !hasPicture,
     veiled: veiled && kind !== "gone",
     sound: kind !== "gone" && kind !== "over",
+    soundWarning: HEARD.has(kind) ? (model.school?.sound_warning ?? null) : null,
     link: linkOf(model),
   };
 }
@@ -174,6 +180,8 @@ function linkOf({ events, media }) {
   return events === "down" || events === "gone" || media === "down" ? "down" : "connecting";
 }
 
+/** @type {ReadonlySet<unknown>} */
+const SOUND_WARNINGS = new Set(["silent", "clipping", "lost"]);
 const STATES = new Set(["waiting", "starting", "live", "reconnecting", "curtain", "over"]);
 
 /**
@@ -196,6 +204,7 @@ export function readClassState(text) {
     lesson: readLesson(raw.lesson),
     viewers: Number.isInteger(raw.viewers) ? raw.viewers : 0,
     stills: Array.isArray(raw.stills) ? raw.stills.filter(isStill) : [],
+    sound_warning: SOUND_WARNINGS.has(raw.sound_warning) ? raw.sound_warning : null,
   };
 }
 
