@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench import machine
 from bench.cost import processes, viewers
+from bench.encoded import encoded
 from bench.figures import Figure, table
 from bench.live import glass_to_glass, open_to_picture, press_to_picture
 from bench.skew import picture_voice_skew
@@ -16,7 +17,7 @@ from bench.uplink import uplink
 from tests.browser.chromium import chromium
 from tests.running import FoundedSchool, running_school
 
-BENCHES = ("press", "open", "glass", "skew", "cpu", "viewers", "uplink")
+BENCHES = ("press", "open", "glass", "skew", "cpu", "viewers", "encoded", "uplink")
 
 
 def main() -> None:
@@ -37,8 +38,10 @@ async def _run(wanted: list[str], runs: int, seconds: float) -> None:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="parta-bench-") as folder:
         founded = FoundedSchool.found(Path(folder))
-        if set(wanted) - {"uplink"}:
+        if set(wanted) - {"encoded", "uplink"}:
             figures += await _at_school(Path(folder) / "run", founded, wanted, runs, seconds)
+        if "encoded" in wanted:
+            figures += await encoded(Path(folder) / "encoded", founded, seconds)
         if "uplink" in wanted:
             figures += await uplink(Path(folder) / "uplink", founded)
     print(table(figures))

@@ -22,7 +22,7 @@ END_S = 30.0
 async def processes(school: RunningSchool, length_s: float) -> list[Figure]:
     """CPU and memory of kit and relay in a lesson that nobody watches."""
     kit, relay = school.kit.program.pid, school.relay.program.pid
-    used = await _cpu_shares([kit, relay], length_s)
+    used = await cpu_shares([kit, relay], length_s)
     return [
         Figure("kit: CPU (draws, encodes, publishes)", "% of a core", tuple(used[kit])),
         Figure("relay: CPU, no viewer", "% of a core", tuple(used[relay])),
@@ -34,12 +34,12 @@ async def processes(school: RunningSchool, length_s: float) -> list[Figure]:
 async def viewers(school: RunningSchool, length_s: float) -> list[Figure]:
     """The relay's CPU per viewer, with viewers that are alive but undemanding; what they were sent is checked."""
     relay = school.relay.program.pid
-    idle = Figure("", "", tuple((await _cpu_shares([relay], length_s))[relay])).median
+    idle = Figure("", "", tuple((await cpu_shares([relay], length_s))[relay])).median
     memory = psutil.Process(relay).memory_info().rss
     url = school.class_url.replace("/c/", "/whep/")
     delivered: dict[str, int] = {}
     async with _silent_viewers(url, VIEWERS, delivered):
-        used = (await _cpu_shares([relay], length_s))[relay]
+        used = (await cpu_shares([relay], length_s))[relay]
         grown = psutil.Process(relay).memory_info().rss - memory
     return [
         Figure(f"relay: CPU per viewer ({VIEWERS} viewers)", "% of a core", tuple((u - idle) / VIEWERS for u in used)),
@@ -49,7 +49,7 @@ async def viewers(school: RunningSchool, length_s: float) -> list[Figure]:
     ]
 
 
-async def _cpu_shares(pids: list[int], length_s: float) -> dict[int, list[float]]:
+async def cpu_shares(pids: list[int], length_s: float) -> dict[int, list[float]]:
     """CPU of each process in ``SLICES`` consecutive slices, in percent of a core."""
     loop = asyncio.get_running_loop()
     shares: dict[int, list[float]] = {pid: [] for pid in pids}

@@ -34,6 +34,8 @@ class Recipe:
     sound: bool = True
     picture: bool = True
     noise: int = 24
+    bits_per_s: int = 3_000_000
+    capped: bool = False  # the rate is kept within each two seconds, not on average over a long film
 
 
 def make_video(path: Path, recipe: Recipe | None = None) -> Path:
@@ -59,11 +61,13 @@ def _picture_stream(container: OutputContainer, recipe: Recipe) -> av.VideoStrea
     stream.width, stream.height, stream.pix_fmt = recipe.width, recipe.height, PIXELS.get(recipe.codec, "yuv420p")
     stream.codec_context.gop_size = recipe.key_every
     stream.codec_context.max_b_frames = recipe.b_frames
-    stream.bit_rate = 3_000_000
+    stream.bit_rate = recipe.bits_per_s
     if recipe.codec == "libx264":
         # "ultrafast" has nothing that is not constrained baseline, whatever the profile
         preset = "ultrafast" if recipe.profile == "baseline" else "veryfast"
-        stream.options = {"preset": preset, "profile": recipe.profile, "x264-params": "scenecut=0"}
+        kbps = recipe.bits_per_s // 1000
+        cap = f":vbv-maxrate={kbps}:vbv-bufsize={2 * kbps}" if recipe.capped else ""
+        stream.options = {"preset": preset, "profile": recipe.profile, "x264-params": f"scenecut=0{cap}"}
         if not recipe.b_frames:
             stream.options = {**stream.options, "tune": "zerolatency"}
     return stream

@@ -1,0 +1,64 @@
+"""What it costs the kit to publish what is encoded already: 1080p30 at 4 Mb/s, and a voice to encode.
+
+So measured, the main process does what it does on a Pi, where the camera's worker or the hardware has encoded: it takes
+access units, encodes the voice, packs, paces, encrypts, sends. The file's pictures pass through untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import wave
+from pathlib import Path
+
+import psutil
+
+from appliance.capture.base import SAMPLE_RATE_HZ
+from appliance.capture.simulated.voice import BLOCKS_PER_S, Voice
+from bench.cost import cpu_shares
+from bench.figures import Figure
+from tests.appliance.capture.media import Recipe, make_video
+from tests.running import FoundedSchool, running_school
+
+PICTURE = Recipe(
+    seconds=10, width=1920, height=1080, fps=30, key_every=60, bits_per_s=4_000_000, capped=True, sound=False
+)
+SETTLE_S = 5.0  # the first seconds hold the dial, the handshake and the first key frames
+
+
+async def encoded(folder: Path, founded: FoundedSchool, length_s: float) -> list[Figure]:
+    """CPU and memory of the kit's main process in such a lesson, published to a relay that nobody watches."""
+    folder.mkdir(parents=True, exist_ok=True)
+    video = await asyncio.to_thread(make_video, folder / "encoded.mp4", PICTURE)
+    voice = await asyncio.to_thread(_write_voice, folder / "voice.wav")
+    camera = f'kind = "file"\nfile = "{video}"\nwidth = 1920\nheight = 1080\nbitrate_kbps = 4000'
+    async with running_school(folder, founded, camera=camera, microphone=f'kind = "file"\nfile = "{voice}"') as school:
+        kit = school.kit.program.pid
+        idle_mb = _memory_mb(kit)
+        await school.kit.press("start")
+        await school.kit.until_state("live")
+        await asyncio.sleep(SETTLE_S)
+        sent_kbps = (await school.kit.status())["link"]["bitrate_kbps"]
+        cpu = (await cpu_shares([kit], length_s))[kit]
+        return [
+            Figure("encoded 1080p30: picture and voice sent", "kb/s", (sent_kbps,)),
+            Figure("encoded 1080p30: kit, CPU of the main process", "% of a core", tuple(cpu), median_at_most=6),
+            Figure("encoded 1080p30: kit, memory of the main process", "MB", (_memory_mb(kit),), median_at_most=120),
+            Figure("idle: kit, memory of the main process", "MB", (idle_mb,)),
+        ]
+
+
+def _memory_mb(pid: int) -> float:
+    """What is resident (RSS), shared libraries counted whole."""
+    return float(psutil.Process(pid).memory_info().rss) / 1e6
+
+
+def _write_voice(path: Path) -> Path:
+    """The simulated teacher's voice as 48 kHz samples, which is what a sound card gives: nothing is left to decode."""
+    voice = Voice()
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(SAMPLE_RATE_HZ)
+        for number in range(round(PICTURE.seconds * BLOCKS_PER_S)):
+            sound.writeframes(voice.block(number).tobytes())
+    return path
