@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,17 +38,23 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 @dataclass
 class Program:
-    """One of our commands as a child process; its output goes to ``log``."""
+    """One of our commands as a child process; its output goes to ``log``. ``under``: a command that becomes it."""
 
     arguments: list[str]
     log: Path
+    under: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
     process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start it; what it prints is added to ``log``."""
         with self.log.open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", *self.arguments, stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL
+                *(*self.under, sys.executable, "-m", *self.arguments),
+                stdout=output,
+                stderr=output,
+                stdin=asyncio.subprocess.DEVNULL,
+                env={**os.environ, **self.environment},
             )
 
     @property
@@ -268,14 +274,20 @@ async def running_relay(
     media_port: int | None = None,
     host: str = "127.0.0.1",
     more: str = "",
+    before: Callable[[Program], Awaitable[None]] | None = None,
 ) -> AsyncIterator[RunningRelay]:
-    """A relay with the founded school in it; ``more`` is added to its configuration."""
+    """A relay with the founded school in it; ``more`` is added to its configuration.
+
+    ``before`` is done to its program before it starts.
+    """
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         media_port = media_port or free_port(socket.SOCK_DGRAM)
         relay = RunningRelay(folder, http, advertise, media_port=media_port, host=host, more=more)
         shutil.copytree(founded.state, folder / "state")
         stack.push_async_callback(_stop, relay.program)
+        if before is not None:
+            await before(relay.program)
         await relay.start()
         yield relay
 
