@@ -5,28 +5,37 @@ For faults that no setting can bring about: an event loop that hangs, and a work
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
-from pathlib import Path
 
-from appliance import board_stills, cli, kit
+from appliance import cli, director, kit
 from appliance.capture.base import Camera
 from appliance.capture.worker import Patience, WorkerCamera
 from appliance.capture.worker_child import Recipe
+from appliance.hw.base import Edge
 from appliance.settings import CameraSection
 from tests.appliance.capture import faulty_cameras
 
+ANSWERED_S = 0.2  # the press gets its answer first
 HANGS_FOR_S = 3600.0
 
 
+def hang() -> None:
+    """Block the event loop, as any call that forgot that it blocks would."""
+    time.sleep(HANGS_FOR_S)
+
+
 def hang_on_a_still() -> None:
-    """Pressing still blocks the event loop, as any call that forgot that it blocks would."""
+    """Pressing still hangs the kit."""
+    takes = director.Director.edge
 
-    async def keep(self: board_stills.BoardStills, lesson_id: str, capture_us: int, jpeg: bytes) -> Path:
-        time.sleep(HANGS_FOR_S)  # noqa: ASYNC251  # this is the fault
-        raise AssertionError("nobody ended it")
+    def edge(self: director.Director, edge: Edge) -> None:
+        takes(self, edge)
+        if edge.button == "still":
+            asyncio.get_running_loop().call_later(ANSWERED_S, hang)
 
-    board_stills.BoardStills.keep = keep  # type: ignore[method-assign,assignment]
+    director.Director.edge = edge  # type: ignore[method-assign]
 
 
 def film_in_a_worker() -> None:

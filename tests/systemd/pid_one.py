@@ -89,15 +89,22 @@ class PidOne:
         return self.said.index(said, after) + 1
 
     async def watchdog_runs_out(self) -> None:
-        """Until the program gave no sign of life for as long as it may."""
+        """Until the program gave no sign of life for as long as it may. Fails when it goes on giving them."""
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                while await self._is_fed():
+                    pass
+        except TimeoutError:
+            raise AssertionError(f"it lives on; told: {self.said[-5:]}\n{self.program.tail()}") from None
+
+    async def _is_fed(self) -> bool:
+        fed = self.said.count("WATCHDOG=1")
         async with self._heard:
-            while True:
-                fed = self.said.count("WATCHDOG=1")
-                try:
-                    async with asyncio.timeout(self.watchdog_s):
-                        await self._heard.wait_for(lambda before=fed: self.said.count("WATCHDOG=1") > before)  # type: ignore[misc]
-                except TimeoutError:
-                    return
+            try:
+                async with asyncio.timeout(self.watchdog_s):
+                    return await self._heard.wait_for(lambda: self.said.count("WATCHDOG=1") > fed)
+            except TimeoutError:
+                return False
 
     async def abort(self) -> int:
         """What is done to a program whose watchdog has run out; its exit code."""
