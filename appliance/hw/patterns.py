@@ -16,7 +16,7 @@ from typing import Literal
 from appliance.lesson import Signal
 
 Colour = Literal["red", "amber", "white"]
-Rhythm = Literal["off", "steady", "slow_blink", "slow_alternating", "double_blink", "fast_blink"]
+Rhythm = Literal["off", "steady", "slow_blink", "slow_alternating", "double_blink", "rare_flash", "fast_blink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,15 @@ PATTERNS: Mapping[Signal, Pattern] = {
     "preview": Pattern("double_blink", (Beat("amber", 200), Beat(None, 250), Beat("amber", 200), Beat(None, 1150))),
     "fault": Pattern("fast_blink", (Beat("red", 200), Beat(None, 200))),
 }
+
+#: Idle, and something is to be put right that no lesson waits for (``Face.notice``): a mistake on the card, say. Dark
+#: nearly all the time, as idle is; white, because white is the colour of a closed camera.
+NOTICE = Pattern("rare_flash", (Beat("white", 150), Beat(None, 3850)))
+
+
+def pattern_of(tally: Signal, *, notice: bool) -> Pattern:
+    """What the lamp plays. A notice is told while the lamp has nothing else to tell."""
+    return NOTICE if notice and tally == "off" else PATTERNS[tally]
 
 
 def colour_at(pattern: Pattern, at_ms: int) -> Colour | None:

@@ -6,12 +6,12 @@ from dataclasses import asdict
 from typing import Any
 
 from appliance.hw.base import Face, LessonFace
-from appliance.hw.patterns import PATTERNS
+from appliance.hw.patterns import pattern_of
 
 
 def status(face: Face) -> dict[str, Any]:
     """What scripts, tests and the page read; the lesson's age is as of now."""
-    pattern = PATTERNS[face.tally]
+    pattern = pattern_of(face.tally, notice=face.notice is not None)
     return {
         "state": face.state,
         "tally": face.tally,

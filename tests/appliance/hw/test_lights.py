@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from appliance.hw.base import Face
+from appliance.hw.base import Face, Fault
 from appliance.hw.gpio.lights import FADES_TO, WINKS, LampKind, Lights, lights_at
 from appliance.hw.patterns import PATTERNS
 from wire.messages import KitState, Tally
@@ -62,6 +62,16 @@ def test_a_start_button_with_a_light_counts_the_hold_down_and_the_tally_stays() 
         shown = lights(Face(state="live", tally="on_air", hold=part / 10, hold_for="end"), start=True)
         assert shown.start == pytest.approx(1 - part / 10)
         assert shown.tally == (1, 0, 0)
+
+
+def test_a_notice_flashes_white_while_idle_and_not_in_a_lesson() -> None:
+    notice = Fault("boot_file_refused", "parta.toml: wrong")
+    idle, live = Face(notice=notice), Face(state="live", tally="on_air", notice=notice)
+    levels = [
+        lights_at(idle, at_ms, "leds", pwm=False, start_has_light=False).tally for at_ms in (0, 149, 150, 3999, 4000)
+    ]
+    assert levels == [(0, 0, 1), (0, 0, 1), (0, 0, 0), (0, 0, 0), (0, 0, 1)]
+    assert lights_at(live, 0, "leds", pwm=False, start_has_light=False).tally == (1, 0, 0)
 
 
 def test_a_light_without_pwm_winks_a_hold_down_and_ends_dark() -> None:

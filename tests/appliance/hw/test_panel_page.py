@@ -197,6 +197,27 @@ async def test_what_ails_the_board_is_said_in_plain_words_until_it_is_over(
     await page.wait_for_selector("#warnings", state="hidden")
 
 
+@pytest.mark.parametrize(
+    ("language", "said", "lamp"),
+    [
+        ("en-GB", "The card’s file was not taken over", "white, a short flash now and then"),
+        ("ru-RU", "Файл на карте не применён", "белый, изредка вспыхивает"),
+    ],
+)
+async def test_a_mistake_on_the_card_is_told_with_its_reason_and_the_lamp_shows_it(
+    desk: Desk, language: str, said: str, lamp: str
+) -> None:
+    page = await desk.page(language)
+    assert await page.is_hidden("#notice")
+    desk.panel.show(Face(notice=Fault("boot_file_refused", "parta.toml: camera.fsp: unknown key")))
+    await expect(page.locator("#notice")).to_contain_text(said)
+    await expect(page.locator("#notice")).to_contain_text("camera.fsp: unknown key")
+    await expect(page.locator("#lamp")).to_have_text(lamp)
+    desk.panel.show(replace(LIVE, notice=Fault("of_a_newer_kit", "look here")))
+    await expect(page.locator("#notice")).to_contain_text("look here")
+    await expect(page.locator("#lamp")).not_to_have_text(lamp)
+
+
 def test_the_page_has_words_in_both_languages_for_every_warning() -> None:
     words = (PAGE / "words.js").read_text(encoding="utf-8")
     for warning in get_args(HealthWarning):

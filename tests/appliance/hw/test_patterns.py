@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.hw.patterns import PATTERNS, Beat, Pattern, colour_at, until_change_ms
+from appliance.hw.patterns import NOTICE, PATTERNS, Beat, Pattern, colour_at, pattern_of, until_change_ms
+from appliance.lesson import Signal
 from wire.messages import Tally
 
 MAX_FLASHES_PER_S = 3  # WCAG 2.3.1
@@ -28,7 +29,23 @@ def test_the_table_of_the_design() -> None:
 
 def test_every_tally_has_a_pattern_of_its_own() -> None:
     assert set(PATTERNS) == {*get_args(Tally), "preview"}
-    assert len({pattern.beats for pattern in PATTERNS.values()}) == len(PATTERNS)
+    assert len({pattern.beats for pattern in (*PATTERNS.values(), NOTICE)}) == len(PATTERNS) + 1
+
+
+@pytest.mark.parametrize("tally", sorted(PATTERNS))
+def test_a_notice_is_told_while_idle_and_never_hides_what_the_lamp_tells_of_a_camera(tally: Signal) -> None:
+    assert pattern_of(tally, notice=False) == PATTERNS[tally]
+    assert pattern_of(tally, notice=True) == (NOTICE if tally == "off" else PATTERNS[tally])
+
+
+def test_no_notice_looks_like_an_open_camera() -> None:
+    closed = {PATTERNS["curtain"].colours, PATTERNS["off"].colours}
+    assert NOTICE.colours in closed
+
+
+def test_a_notice_leaves_the_lamp_dark_nearly_all_the_time_as_idle_is() -> None:
+    lit_ms = sum(beat.ms for beat in NOTICE.beats if beat.colour is not None)
+    assert lit_ms / sum(beat.ms for beat in NOTICE.beats) < 0.1
 
 
 def test_red_alone_never_tells_two_states_apart_by_colour_only() -> None:
@@ -37,7 +54,7 @@ def test_red_alone_never_tells_two_states_apart_by_colour_only() -> None:
 
 
 def test_no_pattern_flashes_more_than_three_times_a_second() -> None:
-    for pattern in PATTERNS.values():
+    for pattern in (*PATTERNS.values(), NOTICE):
         if len(pattern.beats) > 1:
             flashes = sum(beat.colour is not None for beat in pattern.beats)
             assert flashes * 1000 / sum(beat.ms for beat in pattern.beats) < MAX_FLASHES_PER_S
@@ -66,7 +83,7 @@ def test_what_is_lit_at_a_time_and_for_how_long(tally: Tally, at_ms: int, colour
     assert until_change_ms(PATTERNS[tally], at_ms) == left_ms
 
 
-@given(st.sampled_from(list(PATTERNS.values())), st.integers(0, 10**9))
+@given(st.sampled_from([*PATTERNS.values(), NOTICE]), st.integers(0, 10**9))
 def test_what_is_lit_stays_lit_for_exactly_as_long_as_is_said(pattern: Pattern, at_ms: int) -> None:
     left_ms = until_change_ms(pattern, at_ms)
     if left_ms is not None:

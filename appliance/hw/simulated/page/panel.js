@@ -27,6 +27,7 @@ import { preferred, say } from "./words.js";
  * @property {{id: string, started_unix_us: number, elapsed_s: number} | null} lesson
  * @property {{key: string, reason: string} | null} fault
  * @property {boolean} voiceless
+ * @property {{key: string, reason: string} | null} notice
  * @property {{warnings: string[]}} health
  * @property {{level_dbfs: number, peak_dbfs: number, warning: string | null, device: string} | null} sound
  * @property {Link} link
@@ -93,6 +94,7 @@ function show() {
   showWords(state);
   showHold();
   showLamp(status?.lamp.beats ?? [[null, 1000]]);
+  showNotice();
   showWarnings();
   showLesson();
   showLink();
@@ -116,6 +118,14 @@ function why(state) {
   if (stranger) return t("say_not_enrolled");
   const voiceless = state === "live" && status?.voiceless;
   return worded(`say_${state}${alone ? "_alone" : ""}${voiceless ? "_voiceless" : ""}`);
+}
+
+function showNotice() {
+  const line = one("#notice", HTMLElement);
+  const notice = status?.notice;
+  line.hidden = !notice;
+  const what = notice ? (worded(`notice_${notice.key}`) ?? t("notice")) : "";
+  put(line, notice ? `${what} ${notice.reason}` : "");
 }
 
 function showWarnings() {
