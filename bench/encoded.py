@@ -27,9 +27,7 @@ SETTLE_S = 5.0  # the first seconds hold the dial, the handshake and the first k
 
 async def encoded(folder: Path, founded: FoundedSchool, length_s: float) -> list[Figure]:
     """CPU and memory of the kit's main process in such a lesson, published to a relay that nobody watches."""
-    folder.mkdir(parents=True, exist_ok=True)
-    video = await asyncio.to_thread(make_video, folder / "encoded.mp4", PICTURE)
-    voice = await asyncio.to_thread(_write_voice, folder / "voice.wav")
+    video, voice = await asyncio.to_thread(_write_sources, folder)
     camera = f'kind = "file"\nfile = "{video}"\nwidth = 1920\nheight = 1080\nbitrate_kbps = 4000'
     async with running_school(folder, founded, camera=camera, microphone=f'kind = "file"\nfile = "{voice}"') as school:
         kit = school.kit.program.pid
@@ -50,6 +48,11 @@ async def encoded(folder: Path, founded: FoundedSchool, length_s: float) -> list
 def _memory_mb(pid: int) -> float:
     """What is resident (RSS), shared libraries counted whole."""
     return float(psutil.Process(pid).memory_info().rss) / 1e6
+
+
+def _write_sources(folder: Path) -> tuple[Path, Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return make_video(folder / "encoded.mp4", PICTURE), _write_voice(folder / "voice.wav")
 
 
 def _write_voice(path: Path) -> Path:
