@@ -19,8 +19,9 @@ SERVICE := .venv/.service-is-here
 # Options on the command line: CAMERA=lesson.mp4 for run, ARGS="-k whip" for test.
 CAMERA ?=
 ARGS ?=
+MINUTES ?= 30
 
-.PHONY: help run test test-audio check bench screenshots wiring lock test-install test-network test-libcamera clean
+.PHONY: help run test test-audio check bench soak screenshots wiring lock test-install test-network test-libcamera clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -44,6 +45,9 @@ check: $(TESTING) $(NODE) ## lint, format, types (Python and the pages) and impo
 
 bench: $(TESTING) $(BROWSER) ## measure latency, skew and CPU, and print the machine
 	$(PY) -m bench
+
+soak: $(TESTING) $(BROWSER) ## run one long lesson and see that nothing grows; MINUTES=30
+	$(PY) -m bench.soak --minutes $(MINUTES)
 
 screenshots: $(TESTING) $(BROWSER) ## take the README's pictures from the running thing
 	$(PY) -m scripts.screenshots

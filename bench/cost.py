@@ -38,7 +38,7 @@ async def viewers(school: RunningSchool, length_s: float) -> list[Figure]:
     memory = psutil.Process(relay).memory_info().rss
     url = school.class_url.replace("/c/", "/whep/")
     delivered: dict[str, int] = {}
-    async with _silent_viewers(url, VIEWERS, delivered):
+    async with silent_viewers(url, VIEWERS, delivered):
         used = (await cpu_shares([relay], length_s))[relay]
         grown = psutil.Process(relay).memory_info().rss - memory
     return [
@@ -63,7 +63,7 @@ async def cpu_shares(pids: list[int], length_s: float) -> dict[int, list[float]]
 
 
 @asynccontextmanager
-async def _silent_viewers(url: str, count: int, delivered: dict[str, int]) -> AsyncIterator[None]:
+async def silent_viewers(url: str, count: int, delivered: dict[str, int]) -> AsyncIterator[None]:
     """``count`` silent viewers in a process of their own; ``delivered`` is filled in at the end."""
     pipe = asyncio.subprocess.PIPE
     arguments = [sys.executable, "-m", "bench.silent_viewers", url, str(count)]

@@ -9,6 +9,7 @@ import pytest
 from bench.figures import Figure, percentile, table
 from bench.silent_viewers import Stream
 from bench.skew import skew_ms
+from bench.soak import growth
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,13 @@ def test_a_gap_is_closed_by_what_comes_late_and_numbers_wrap() -> None:
     assert stream.gaps == 1
     stream.take(0)
     assert (stream.gaps, stream.packets) == (0, 5)
+
+
+def test_growth_is_that_of_the_second_half_whatever_the_start_and_a_spike_did() -> None:
+    warm_up = [(float(at_s), 200.0 + at_s) for at_s in range(100)]
+    flat = [(float(at_s), 300.0) for at_s in range(100, 200)]
+    assert growth(warm_up + flat) == pytest.approx(0)
+    spiked = [(at_s, 900.0 if at_s == 150 else value) for at_s, value in flat]
+    assert growth(warm_up + spiked) == pytest.approx(0)
+    leaking = [(at_s, 300.0 + 0.05 * (at_s - 100)) for at_s, _ in flat]
+    assert growth(warm_up + leaking) == pytest.approx(0.05 * 99)
