@@ -9,41 +9,33 @@ From the place on every picture has its true time, which is the soundtrack's too
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import av
 
 from appliance.capture import h264
 from appliance.capture.base import AccessUnit
 from appliance.capture.clock import LessonClock
-from appliance.capture.media_file import FileUnit, MediaFile, PassThrough, Schedule, access_units, opened, seek
-from appliance.capture.pictures import Stills
+from appliance.capture.file_player import FilePlayer
+from appliance.capture.media_file import FileUnit, MediaFile, PassThrough, Schedule, access_units, seek
 from appliance.capture.thread import CaptureThread
-from appliance.errors import CameraUnavailable
 
 QUEUED_PICTURES = 512  # room for a group of pictures at once; a reader further behind misses until the next key frame
 SQUEEZED_US = 1_000
 LATE_US = 2_000_000  # after a suspend: find the place anew instead of racing through what was missed
 
 
-class PassThroughStream:
+class PassThroughStream(FilePlayer):
     """The open camera of a file whose H.264 is sent as it is."""
 
     def __init__(
         self, facts: MediaFile, pass_through: PassThrough, schedule: Schedule, clock: LessonClock, after_us: int
     ) -> None:
-        self.newest_us = after_us
-        self._facts = facts
+        super().__init__(facts, schedule, clock, after_us, queued_pictures=QUEUED_PICTURES)
         self._parameter_sets = pass_through.parameter_sets
-        self._schedule = schedule
-        self._clock = clock
         self._group: list[bytes] = []  # since the newest key frame: what a still is decoded from
         self._dropping = False
-        self._stills = Stills()
-        self._thread: CaptureThread[AccessUnit] = CaptureThread("file-camera", QUEUED_PICTURES, self._capture)
-
-    def __aiter__(self) -> AsyncIterator[AccessUnit]:
-        return self._thread
+        self.start()
 
     def force_key_frame(self) -> None:
         """Cannot be: the next key frame comes by itself, within twice ``key_frame_every_s`` (else it is transcoded)."""
@@ -54,31 +46,10 @@ class PassThroughStream:
     def set_frame_rate(self, fps: int) -> None:
         """Has no effect: each picture of the file is needed by the next."""
 
-    async def still(self) -> bytes:
-        """The next picture as JPEG, at the file's size."""
-        return await self._stills.take()
-
-    async def close(self) -> None:
-        """Stop the thread and close the file."""
-        await self._thread.close()
-
-    def _capture(self, thread: CaptureThread[AccessUnit]) -> None:
-        with opened(self._facts.path, "camera") as container:
-            stream = container.streams.video[0]
-            while not thread.stopping() and (place := self._schedule.place(self._clock.now_us())) is not None:
-                number, media_us = place
-                while self._play(thread, container, stream, number, media_us):
-                    if not self._schedule.loop:
-                        return
-                    if media_us == 0 and self._clock.now_us() < self._schedule.lesson_us(number, 0):
-                        raise CameraUnavailable(f"{self._facts.path}: no picture in it can be read; use another video")
-                    number, media_us = number + 1, 0
-
     def _play(
         self, thread: CaptureThread[AccessUnit], container: av.container.InputContainer, stream: av.VideoStream,
         number: int, media_us: int,
     ) -> bool:  # fmt: skip
-        """Play to the end of the file. False when stopped, or so late that the place must be found anew."""
         seek(container, stream, self._facts.start_us + media_us)
         start_us = min(self._clock.now_us(), self._schedule.lesson_us(number, media_us))
         past: list[tuple[FileUnit, int]] = []

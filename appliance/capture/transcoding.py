@@ -6,7 +6,7 @@ rate. Begins with the picture that belongs at the lesson's time; what precedes i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import av
@@ -15,11 +15,11 @@ from av.video.reformatter import ColorRange
 
 from appliance.capture.base import AccessUnit
 from appliance.capture.clock import LessonClock
+from appliance.capture.file_player import FilePlayer
 from appliance.capture.h264 import US_PER_S, H264Encoder
-from appliance.capture.media_file import MediaFile, Schedule, opened, seek
-from appliance.capture.pictures import Stills, plane_views
+from appliance.capture.media_file import MediaFile, Schedule, seek
+from appliance.capture.pictures import plane_views
 from appliance.capture.thread import CaptureThread
-from appliance.errors import CameraUnavailable
 
 QUEUED_PICTURES = 3  # further behind, pictures are dropped before they are encoded
 LATE_PICTURES = 3  # a picture this late is not encoded: the next one is due already
@@ -38,26 +38,19 @@ class EncodingSettings:
     key_frame_every_s: float
 
 
-class TranscodingStream:
+class TranscodingStream(FilePlayer):
     """The open camera of a file whose picture is encoded anew."""
 
     def __init__(
         self, facts: MediaFile, settings: EncodingSettings, schedule: Schedule, clock: LessonClock, after_us: int
     ) -> None:
-        self.newest_us = after_us
-        self._facts = facts
+        super().__init__(facts, schedule, clock, after_us, queued_pictures=QUEUED_PICTURES)
         self._settings = settings
-        self._schedule = schedule
-        self._clock = clock
         self._bitrate_bps = settings.bitrate_bps
         self._fps = settings.fps
         self._encoder: H264Encoder | None = None
         self._next_us = 0
-        self._stills = Stills()
-        self._thread: CaptureThread[AccessUnit] = CaptureThread("file-camera", QUEUED_PICTURES, self._capture)
-
-    def __aiter__(self) -> AsyncIterator[AccessUnit]:
-        return self._thread
+        self.start()
 
     def force_key_frame(self) -> None:
         """Make the next picture a key frame."""
@@ -76,31 +69,10 @@ class TranscodingStream:
         if self._encoder is not None:
             self._encoder.set_frame_rate(self._fps)
 
-    async def still(self) -> bytes:
-        """The next picture as JPEG, at the file's size."""
-        return await self._stills.take()
-
-    async def close(self) -> None:
-        """Stop the thread and close the file."""
-        await self._thread.close()
-
-    def _capture(self, thread: CaptureThread[AccessUnit]) -> None:
-        with opened(self._facts.path, "camera") as container:
-            stream = container.streams.video[0]
-            while not thread.stopping() and (place := self._schedule.place(self._clock.now_us())) is not None:
-                number, media_us = place
-                while self._play(thread, container, stream, number, media_us):
-                    if not self._schedule.loop:
-                        return
-                    if media_us == 0 and self._clock.now_us() < self._schedule.lesson_us(number, 0):
-                        raise CameraUnavailable(f"{self._facts.path}: no picture in it can be read; use another video")
-                    number, media_us = number + 1, 0
-
     def _play(
         self, thread: CaptureThread[AccessUnit], container: av.container.InputContainer, stream: av.VideoStream,
         number: int, media_us: int,
     ) -> bool:  # fmt: skip
-        """Play to the end of the file. False when stopped, or so late that the place must be found anew."""
         seek(container, stream, self._facts.start_us + media_us)
         for frame, frame_us in self._frames(container, stream):
             due_us = self._schedule.lesson_us(number, frame_us)
