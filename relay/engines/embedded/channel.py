@@ -1,15 +1,18 @@
 """One class's live stage: at most one publisher, any number of viewers, and the timelines between them.
 
-Fan-out happens here. Not here: how a session comes to be and ends (``engine.py``).
+Who is live, catches up or waits is known here. Not here: how the picture is spread over time (``fanout.py``), and how
+a session comes to be and ends (``engine.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from relay.engines.base import ChannelDelivery
 from relay.engines.embedded.agreement import Kind
+from relay.engines.embedded.burst import Burst
 from relay.engines.embedded.counters import Counters
+from relay.engines.embedded.fanout import FanOut
 from relay.engines.embedded.key_frames import KeyFrameRequests
 from relay.engines.embedded.outlet import CATCH_UP_BYTES_PER_S, Outlet
 from relay.engines.embedded.publisher import Publisher
@@ -20,6 +23,7 @@ from relay.engines.embedded.viewer import Viewer
 FAST_TICK_S = 0.01
 CATCH_UP_FIRST_BYTES = 64 * 1024  # at once: usually the key frame itself, and no more than a home router buffers
 CATCH_UP_TICK_BYTES = int(CATCH_UP_BYTES_PER_S * FAST_TICK_S)
+CATCH_UP_ALL_BYTES = 1024 * 1024  # in one tick to all who catch up: a class that joins at once delays no other lesson
 PICTURE_FRESH_S = 1.0
 KEY_FRESH_S = 5.0
 KEY_ASK_S = 3.5  # a publisher whose key frames are rarer is asked, so that a joiner always finds one
@@ -38,14 +42,16 @@ class Channel:
         self.publisher: Publisher | None = None
         self.viewers: set[Viewer] = set()
         self.on_busy: Callable[[Channel], None] = lambda _: None
+        self.on_ready: Callable[[Channel], None] = lambda _: None
         self.on_changed: Callable[[Channel], None] = lambda _: None
         self.ntp = ntp
         self._counters = counters
         self._clock = clock
         self._timelines: dict[Kind, Timeline] = {kind: Timeline(kind, clock()) for kind in ("video", "audio")}
-        self._live: dict[Kind, list[Outlet]] = {"video": [], "audio": []}
-        self._catching_up: list[Outlet] = []
-        self._waiting: list[Outlet] = []  # for a key frame
+        self._pictures = FanOut(self._timelines["video"])
+        self._live: dict[Kind, dict[Outlet, None]] = {"video": self._pictures.live, "audio": {}}
+        self._catching_up: dict[Outlet, None] = {}
+        self._waiting: dict[Outlet, None] = {}  # for a key frame
         self._groups = 0
         self._key_frames = KeyFrameRequests()
         self._reports: dict[Kind, tuple[int, int, float]] = {}  # NTP, timestamp, when it came
@@ -75,32 +81,57 @@ class Channel:
 
     def forward(self, timeline: Timeline, packet: Packet, now_s: float) -> None:
         """Give a packet to everybody who is live, or who has passed its place already."""
-        before = self._counters.send_failed + self._counters.send_blocked
-        live = self._live[timeline.kind]
-        for outlet in live:
-            outlet.send(packet)
-        dropped = self._counters.send_failed + self._counters.send_blocked - before
-        self._counters.packets_sent += len(live) - dropped
-        self._counters.bytes_sent += (len(live) - dropped) * len(packet.payload)
-        if timeline.kind == "video":
-            self._place_picture(timeline, packet)
+        if timeline.kind == "audio":
+            self._send(packet, self._live["audio"])
+            return
+        late = not self._pictures.put(packet, now_s)
+        if late:
+            self._send(packet, [*self._live["video"], *self._who_passed(packet)])
+        elif self._pictures.ready(now_s):
+            self.on_ready(self)
+        else:
+            self.busy()
+        self._place_picture(timeline, packet, late)
 
-    def _place_picture(self, timeline: Timeline, packet: Packet) -> None:
-        for outlet in self._catching_up:
-            if outlet.cursor is not None and packet.sequence < outlet.cursor:
-                outlet.send(packet)
+    def _send(self, packet: Packet, outlets: Collection[Outlet]) -> None:
+        burst = Burst([packet])
+        dropped = self._counters.send_dropped
+        for outlet in outlets:
+            outlet.send(burst)
+        self._count(len(outlets), len(outlets) * burst.octets, dropped)
+
+    def _count(self, packets: int, octets: int, dropped_before: int) -> None:
+        counters = self._counters
+        dropped = min(packets, counters.send_dropped - dropped_before)
+        counters.packets_sent += packets - dropped
+        counters.bytes_sent += octets - (octets * dropped // packets if packets else 0)
+
+    def _who_passed(self, packet: Packet) -> list[Outlet]:
+        return [out for out in self._catching_up if out.cursor is not None and packet.sequence < out.cursor]
+
+    def work(self, now_s: float) -> bool:
+        """Send a slice of the picture. Whether there is more to send now."""
+        dropped = self._counters.send_dropped
+        self._count(*self._pictures.work(now_s), dropped)
+        if self._pictures.ready(now_s):
+            return True
+        if self._pictures.waiting:
+            self.busy()
+        return False
+
+    def _place_picture(self, timeline: Timeline, packet: Packet, late: bool) -> None:
         if timeline.groups != self._groups:
             self._groups = timeline.groups
             self._key_frames.came()
             self._start_waiting()
             self.on_changed(self)  # the first picture of a lesson is told at once
         elif packet.sequence == timeline.gop_start:  # lost on the way here, and sent again
-            for outlet in self._live["video"] + self._catching_up:
-                if outlet.admit(packet.sequence):
-                    outlet.send(packet)
+            admitted = [out for out in [*self._live["video"], *self._catching_up] if out.admit(packet.sequence)]
+            if late:
+                self._send(packet, admitted)
 
     def _start_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, {}
         for outlet in waiting:
             self._start(outlet)
 
@@ -131,10 +162,10 @@ class Channel:
         voice, picture = viewer.outlets.get("audio"), viewer.outlets.get("video")
         if voice is not None:
             voice.start(voice.timeline.highest + 1)
-            self._live["audio"].append(voice)
+            self._live["audio"][voice] = None
             self._report_to(voice)
         if picture is not None:
-            self._waiting.append(picture)
+            self._waiting[picture] = None
             if self._clock() - picture.timeline.last_at_s < REPLAY_FRESH_S and picture.timeline.gop_start is not None:
                 self._start_waiting()
             else:
@@ -145,7 +176,7 @@ class Channel:
         """Let a viewer's picture begin with the newest group of pictures."""
         pictures = outlet.timeline.group_of_pictures()
         if not pictures:
-            self._waiting.append(outlet)
+            self._waiting[outlet] = None
             self.want_key_frame()
             return
         if len(pictures) <= outlet.timeline.highest - pictures[0].sequence:  # it has holes that may never close
@@ -153,17 +184,18 @@ class Channel:
         outlet.catch_up(pictures)
         self._pump(outlet, CATCH_UP_FIRST_BYTES)
         if outlet.cursor is not None:
-            self._catching_up.append(outlet)
+            self._catching_up[outlet] = None
             self.busy()
 
-    def _pump(self, outlet: Outlet, budget: int) -> None:
-        before = outlet.packets, outlet.octets
-        if outlet.pump(budget):
-            self._live["video"].append(outlet)
-        self._counters.packets_sent += outlet.packets - before[0]
-        self._counters.bytes_sent += outlet.octets - before[1]
-        if not before[0]:
+    def _pump(self, outlet: Outlet, budget: int) -> int:
+        """Let one viewer catch up, up to where the others are; how many bytes it got."""
+        packets, octets, dropped = outlet.packets, outlet.octets, self._counters.send_dropped
+        if outlet.pump(budget, self._pictures.frontier):
+            self._live["video"][outlet] = None
+        self._count(outlet.packets - packets, outlet.octets - octets, dropped)
+        if not packets:
             self._report_to(outlet)
+        return outlet.octets - octets
 
     def _report_to(self, outlet: Outlet) -> None:
         """The newest report, moved to now, so that lip-sync does not wait for the publisher's next one."""
@@ -180,21 +212,29 @@ class Channel:
         self.viewers.discard(viewer)
         for outlet in viewer.outlets.values():
             for place in (self._live[outlet.timeline.kind], self._catching_up, self._waiting):
-                if outlet in place:
-                    place.remove(outlet)
+                place.pop(outlet, None)
         self.on_changed(self)
 
     # -- time
 
     def on_fast_tick(self, now_s: float) -> bool:
         """Whether another is needed."""
-        catching_up, self._catching_up = self._catching_up, []
-        for outlet in catching_up:
-            self._pump(outlet, CATCH_UP_TICK_BYTES)
-            if outlet.cursor is not None:
-                self._catching_up.append(outlet)
+        self._let_catch_up()
         missing = self.publisher is not None and self.publisher.on_fast_tick(now_s)
-        return missing or bool(self._catching_up)
+        if self._pictures.ready(now_s):
+            self.on_ready(self)
+        return missing or bool(self._catching_up) or self._pictures.waiting
+
+    def _let_catch_up(self) -> None:
+        """Everybody a bit, in turn; who had none in this tick is the first in the next."""
+        spent = 0
+        for outlet in list(self._catching_up):
+            if spent >= CATCH_UP_ALL_BYTES:
+                break
+            del self._catching_up[outlet]
+            spent += self._pump(outlet, CATCH_UP_TICK_BYTES)
+            if outlet.cursor is not None:
+                self._catching_up[outlet] = None
 
     def on_slow_tick(self, now_s: float) -> None:
         """Several times a second."""

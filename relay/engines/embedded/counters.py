@@ -52,6 +52,11 @@ class Counters:
     sessions_ended: int = 0
     sessions_expired: int = 0
 
+    @property
+    def send_dropped(self) -> int:
+        """Packets that did not leave."""
+        return self.send_blocked + self.send_failed
+
     def as_mapping(self) -> Mapping[str, int]:
         """A snapshot by name."""
         return asdict(self)

@@ -23,6 +23,7 @@ from relay.engines.embedded.demux import Demux
 from relay.engines.embedded.dtls import PROFILES, Endpoint, Fingerprint, Profile
 from relay.engines.embedded.publisher import Publisher
 from relay.engines.embedded.transport import Transport, new_generation
+from relay.engines.embedded.turns import Turns
 from relay.engines.embedded.udp import UdpPort
 from relay.engines.embedded.viewer import Viewer
 from relay.errors import ChannelBusy, EngineFull, SessionUnknown
@@ -72,6 +73,7 @@ class EmbeddedEngine:
         self._told: dict[str, ChannelDelivery] = {}
         self._changed: set[str] = set()
         self._busy: set[Channel] = set()
+        self._turns = Turns()
         self._fast: asyncio.TimerHandle | None = None
         self._slow: asyncio.TimerHandle | None = None
         self._ticks = 0
@@ -98,6 +100,7 @@ class EmbeddedEngine:
             if handle is not None:
                 handle.cancel()
         self._fast = self._slow = None
+        self._turns.close()
         self._changed.clear()
         self._candidates = ()
         self._udp.close()
@@ -181,6 +184,7 @@ class EmbeddedEngine:
         if channel is None:
             channel = self._channels[name] = Channel(name, self._counters, clock=time.monotonic, ntp=self._ntp)
             channel.on_busy = self._on_busy
+            channel.on_ready = self._turns.add
             channel.on_changed = self._on_changed
         return channel
 
@@ -249,6 +253,7 @@ class EmbeddedEngine:
         if channel.empty and not keep_channel:
             self._channels.pop(channel.name, None)
             self._busy.discard(channel)
+            self._turns.discard(channel)
 
     # -- what is asked of a channel
 

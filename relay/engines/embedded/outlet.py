@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from relay.engines.embedded import rtcp
 from relay.engines.embedded.agreement import Line, Outgoing
+from relay.engines.embedded.burst import Burst
 from relay.engines.embedded.counters import Counters
 from relay.engines.embedded.rtp import HEADER, SEQUENCE_MASK, TIMESTAMP_MASK, VERSION, Packet
 from relay.engines.embedded.srtp import Sealer, SrtpError
@@ -21,8 +22,10 @@ from relay.engines.embedded.transport import Transport
 CATCH_UP_BYTES_PER_S = 2_500_000  # 20 Mb/s: a group of pictures in a fifth of a second
 RESEND_PER_S = 400  # one viewer's retransmissions: 10 % of 4,000 packets/s, and a storm is cut here
 RESEND_AGAIN_LEAST_S = 0.02
+CHUNK_BYTES = 16 * 1024  # that are sealed and leave back to back
 MOST_ADMITTED = 64  # packets; more than one picture's delimiter and parameter sets is not a beginning
 _RESENT_KEPT = 1024
+_NEVER = 1 << 62
 _pack = HEADER.pack
 
 
@@ -30,6 +33,7 @@ class Outlet:
     """One viewer's picture or voice."""
 
     __slots__ = (
+        "_as_is_from",
         "_counters",
         "_first",
         "_resend_budget",
@@ -37,11 +41,12 @@ class Outlet:
         "_resent",
         "_rtx_sequence",
         "_rtx_type",
-        "_seal",
+        "_seal_burst",
         "_seal_rtx",
         "_shift",
         "_squeezed",
         "_squeezed_before",
+        "_tag_bytes",
         "_transport",
         "_type",
         "cursor",
@@ -68,7 +73,8 @@ class Outlet:
         self._type = line.codec.payload_type
         self._rtx_type = line.rtx
         self._rtx_sequence = secrets.randbelow(0x4000)
-        self._first = 1 << 62  # the first packet that this viewer gets
+        self._first = _NEVER  # the first packet that this viewer gets
+        self._as_is_from = _NEVER  # the first packet that it gets with the timeline's own timestamp
         self._shift = 0
         self._squeezed: dict[int, int] = {}
         self._squeezed_before = -1
@@ -78,18 +84,21 @@ class Outlet:
 
     def connect(self, sealer: Sealer) -> None:
         """The viewer's keys are there."""
-        self._seal = sealer.stream(self.outgoing.ssrc).seal
+        self._tag_bytes = sealer.tag_bytes
+        self._seal_burst = sealer.stream(self.outgoing.ssrc).seal_burst
         self._seal_rtx = sealer.stream(self.outgoing.rtx_ssrc).seal
 
     @property
     def started(self) -> bool:
         """Whether the viewer gets packets."""
-        return self._first != 1 << 62
+        return self._first != _NEVER
 
     def start(self, first: int) -> None:
-        """Begin with packet ``first``. The own numbering starts low, so that losing the first packets cannot make the
-        viewer guess a wrong rollover counter (RFC 3711 §3.3.1)."""
-        self._first = first
+        """Begin with packet ``first``; once. The own numbering starts low, so that losing the first packets cannot make
+        the viewer guess a wrong rollover counter (RFC 3711 §3.3.1)."""
+        if self.started:
+            raise RuntimeError("an outlet that began anew would seal other packets under indices that were used")
+        self._first = self._as_is_from = first
         self._shift = 0x1000 + secrets.randbelow(0x3000) - first
 
     def catch_up(self, pictures: Sequence[Packet]) -> None:
@@ -97,7 +106,7 @@ class Outlet:
         self.start(pictures[0].sequence)
         self.cursor = pictures[0].sequence
         self._squeezed = squeeze(pictures, self.timeline.clock_rate)
-        self._squeezed_before = pictures[-1].sequence + 1
+        self._squeezed_before = self._as_is_from = pictures[-1].sequence + 1
 
     def admit(self, sequence: int) -> bool:
         """The beginning of the key frame that this viewer started with was lost on the way here, and came late.
@@ -107,39 +116,54 @@ class Outlet:
         self._first = sequence
         return True
 
-    def pump(self, budget: int) -> bool:
-        """Send up to ``budget`` bytes of the past. ``True``: caught up; from now on ``send`` is called."""
-        timeline = self.timeline
+    def pump(self, budget: int, end: int) -> bool:
+        """Send up to ``budget`` bytes of the past, which ends before packet ``end``. ``True``: caught up; ``end`` and
+        what follows come by ``send``."""
         cursor = self.cursor
         if cursor is None:
             return True
-        while cursor <= timeline.highest and budget > 0:
-            packet = timeline.get(cursor)
-            cursor += 1
-            if packet is not None:
-                self.send(packet)
-                budget -= len(packet.payload)
-        self.cursor = cursor if cursor <= timeline.highest else None
+        while cursor < end and budget > 0:
+            chunk: list[Packet] = []
+            room = min(budget, CHUNK_BYTES)
+            while cursor < end and room > 0:
+                packet = self.timeline.get(cursor)
+                cursor += 1
+                if packet is not None:
+                    chunk.append(packet)
+                    room -= len(packet.payload)
+                    budget -= len(packet.payload)
+            if chunk:
+                self.send(Burst(chunk))
+        self.cursor = cursor if cursor < end else None
         return self.cursor is None
 
-    def send(self, packet: Packet) -> None:
-        """Rewrite, seal, send."""
-        sequence = packet.sequence
+    def send(self, burst: Burst) -> None:
+        """Rewrite, seal, send. What comes before this viewer's beginning is left out."""
+        if burst.first < self._as_is_from:
+            own = [self._own(packet) for packet in burst.packets if packet.sequence >= self._first]
+            if not own:
+                return
+            burst = Burst(own)
         path = self._transport.path
-        if sequence < self._first or path is None:
+        if path is None:
             return
-        timestamp = packet.timestamp if sequence >= self._squeezed_before else self._timestamp(packet)
-        index = sequence + self._shift
-        header = _pack(VERSION, packet.marker | self._type, index & SEQUENCE_MASK, timestamp, self.outgoing.ssrc)
+        layout = burst.layout(self._tag_bytes)
         try:
-            path.send(self._seal(header, packet.payload, index))
+            self._seal_burst(layout, self._type, self._shift)
         except SrtpError:
-            self._counters.send_failed += 1
+            self._counters.send_failed += len(burst.packets)
             return
-        self.packets += 1
-        self.octets += len(packet.payload)
+        path.send_runs(layout.runs)
+        self.packets += len(burst.packets)
+        self.octets += burst.octets
+
+    def _own(self, packet: Packet) -> Packet:
+        """A packet with the timestamp that this viewer gets it with."""
+        return Packet(packet.sequence, self._timestamp(packet), packet.marker, packet.payload)
 
     def _timestamp(self, packet: Packet) -> int:
+        if packet.sequence >= self._squeezed_before:
+            return packet.timestamp
         return self._squeezed.get(packet.timestamp, packet.timestamp)
 
     def resend(self, sequences: Sequence[int], now_s: float, round_trip_s: float) -> None:
@@ -160,7 +184,7 @@ class Outlet:
             self._resent[packet.sequence] = now_s
             self._counters.packets_resent += 1
             if self._rtx_type is None:
-                self.send(packet)
+                self.send(Burst([packet]))
             else:
                 self._send_rtx(packet, self._rtx_type)
         if len(self._resent) > _RESENT_KEPT:
@@ -178,9 +202,9 @@ class Outlet:
         if path is None:
             return
         self._rtx_sequence += 1
-        timestamp = packet.timestamp if packet.sequence >= self._squeezed_before else self._timestamp(packet)
         sequence = self._rtx_sequence & SEQUENCE_MASK
-        header = _pack(VERSION, packet.marker | payload_type, sequence, timestamp, self.outgoing.rtx_ssrc)
+        second = packet.marker | payload_type
+        header = _pack(VERSION, second, sequence, self._timestamp(packet), self.outgoing.rtx_ssrc)
         original = (packet.sequence + self._shift & SEQUENCE_MASK).to_bytes(2, "big")
         try:
             path.send(self._seal_rtx(header, original + packet.payload, self._rtx_sequence))

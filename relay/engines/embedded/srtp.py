@@ -13,13 +13,17 @@ import pylibsrtp
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from relay.engines.embedded.burst import Layout
 from relay.engines.embedded.dtls import AEAD_AES_128_GCM, Profile, SrtpKeys
+from relay.engines.embedded.rtp import HEADER, SEQUENCE_MASK, VERSION
 
 REPLAY_WINDOW = 1024  # packets: a retransmission may come a second late
 MAX_SOURCES = 16  # per peer: voice, picture, their retransmissions, a few restarts
 
 _RTP_KEY, _RTP_SALT, _RTCP_KEY, _RTCP_SALT = 0, 2, 3, 5  # labels of RFC 3711 §4.3.1
 _SRTCP_ENCRYPTED = 0x80000000
+_GCM_TAG_BYTES, _SHA1_TAG_BYTES = 16, 10
+_pack_into = HEADER.pack_into
 _LIBSRTP = {
     AEAD_AES_128_GCM.name: pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
     b"SRTP_AES128_CM_SHA1_80": pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
@@ -38,9 +42,16 @@ class StreamSealer(Protocol):
         must never be used with other content. Raises ``SrtpError``."""
         ...
 
+    def seal_burst(self, layout: Layout, payload_type: int, shift: int) -> None:
+        """Write the packets of a burst into its buffer, sealed; packet ``n`` gets index ``n + shift``, of which the
+        same is true. Raises ``SrtpError``."""
+        ...
+
 
 class Sealer(Protocol):
-    """Seals everything that one peer gets."""
+    """Seals everything that one peer gets. ``tag_bytes``: how much longer a packet becomes."""
+
+    tag_bytes: int
 
     def stream(self, ssrc: int) -> StreamSealer:
         """The sealer for one source."""
@@ -65,17 +76,29 @@ def derive(key: bytes, salt: bytes, label: int, size: int) -> bytes:
 
 
 class _GcmStream:
-    __slots__ = ("_encrypt", "_iv")
+    __slots__ = ("_encrypt", "_encrypt_into", "_iv", "_ssrc")
 
     def __init__(self, aead: AESGCM, salt: int, ssrc: int) -> None:
         self._encrypt = aead.encrypt
+        self._encrypt_into = aead.encrypt_into
+        self._ssrc = ssrc
         self._iv = salt ^ ssrc << 48  # RFC 7714 §8.1: 00 00 | SSRC | ROC | SEQ, exclusive-or the salt
 
     def seal(self, header: bytes, payload: bytes, index: int) -> bytes:
         return header + self._encrypt((self._iv ^ index).to_bytes(12, "big"), payload, header)
 
+    def seal_burst(self, layout: Layout, payload_type: int, shift: int) -> None:
+        """The engine's innermost loop: every packet to every viewer passes here."""
+        encrypt_into, iv, ssrc, buffer = self._encrypt_into, self._iv, self._ssrc, layout.buffer
+        for sequence, timestamp, marker, payload, at, header, body in layout.slots:
+            index = sequence + shift
+            _pack_into(buffer, at, VERSION, marker | payload_type, index & SEQUENCE_MASK, timestamp, ssrc)
+            encrypt_into((iv ^ index).to_bytes(12, "big"), payload, header, body)
+
 
 class _GcmSealer:
+    tag_bytes = _GCM_TAG_BYTES
+
     def __init__(self, keys: SrtpKeys) -> None:
         key, salt = keys.local_key, keys.local_salt
         self._rtp = AESGCM(derive(key, salt, _RTP_KEY, 16))
@@ -96,10 +119,11 @@ class _GcmSealer:
 
 
 class _LibStream:
-    __slots__ = ("_session",)
+    __slots__ = ("_session", "_ssrc")
 
-    def __init__(self, session: pylibsrtp.Session) -> None:
+    def __init__(self, session: pylibsrtp.Session, ssrc: int) -> None:
         self._session = session
+        self._ssrc = ssrc
 
     def seal(self, header: bytes, payload: bytes, index: int) -> bytes:
         try:
@@ -107,15 +131,23 @@ class _LibStream:
         except (pylibsrtp.Error, ValueError) as error:
             raise SrtpError(f"packet {index} cannot be sealed: {error}") from error
 
+    def seal_burst(self, layout: Layout, payload_type: int, shift: int) -> None:
+        for sequence, timestamp, marker, payload, at, header, body in layout.slots:
+            index = sequence + shift
+            head = HEADER.pack(VERSION, marker | payload_type, index & SEQUENCE_MASK, timestamp, self._ssrc)
+            layout.buffer[at : at + len(header) + len(body)] = self.seal(head, payload, index)
+
 
 class _LibSealer:
+    tag_bytes = _SHA1_TAG_BYTES
+
     def __init__(self, keys: SrtpKeys) -> None:
         policy = _policy(keys.profile, keys.local_key + keys.local_salt, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
         policy.allow_repeat_tx = True  # plain retransmission, where RTX was not agreed
         self._session = pylibsrtp.Session(policy)
 
     def stream(self, ssrc: int) -> StreamSealer:
-        return _LibStream(self._session)
+        return _LibStream(self._session, ssrc)
 
     def seal_rtcp(self, packet: bytes) -> bytes:
         try:

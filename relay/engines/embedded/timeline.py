@@ -39,6 +39,7 @@ class Timeline:
         "last_at_s",
         "loud_at_s",
         "newest_timestamp",
+        "size",
     )
 
     def __init__(self, kind: Kind, now_s: float) -> None:
@@ -51,8 +52,9 @@ class Timeline:
         self.last_at_s = self.key_at_s = self.loud_at_s = float("-inf")
         self._gop_timestamp: int | None = None
         self._frame = (-1, 0)  # timestamp and first sequence number of the newest picture
-        self._ring: list[Packet | None] = [None] * RING[kind]
-        self._mask = RING[kind] - 1
+        self.size = RING[kind]  # packets that are kept
+        self._ring: list[Packet | None] = [None] * self.size
+        self._mask = self.size - 1
         self._born_s = now_s
         self._origin = secrets.randbits(32)
 
@@ -75,7 +77,7 @@ class Timeline:
     def put(self, packet: Packet, now_s: float) -> bool:
         """Keep a packet. ``False``: it is too old, or is here already."""
         sequence = packet.sequence
-        if sequence <= self.highest - len(self._ring) or sequence < 0 or self.get(sequence) is not None:
+        if sequence <= self.highest - self.size or sequence < 0 or self.get(sequence) is not None:
             return False
         self._ring[sequence & self._mask] = packet
         if sequence > self.highest:

@@ -184,13 +184,14 @@ class Transport:
         return True
 
     def close(self) -> None:
-        """Say goodbye. Safe to call twice."""
+        """Say goodbye; nothing is sent after it. Safe to call twice."""
         if self.closed:
             return
         self.closed = True
+        path, self.path = self.path, None
         for datagram in self._dtls.close():
-            if self.path is not None:
-                self.path.send(datagram)
+            if path is not None:
+                path.send(datagram)
 
     def _flush(self, now_s: float) -> None:
         datagrams = self._dtls.take_outgoing()

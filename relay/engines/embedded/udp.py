@@ -13,6 +13,7 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 
+from relay.engines.embedded.burst import SOL_UDP, UDP_SEGMENT, Run
 from relay.engines.embedded.counters import Counters
 
 Address = tuple[str, int] | tuple[str, int, int, int]
@@ -27,21 +28,24 @@ PORT_TRIES = 16  # port 0: the number that IPv4 gave may be taken on IPv6
 _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 49, 50  # linux/in6.h; not in Python's socket module on every platform
 _IP_PKTINFO = 8  # linux/in.h
 _ANCILLARY_BYTES = 64
+#: No checksum offload on the way out; packets larger than the path takes, which only a plain send cuts by IP.
+_NO_SEGMENTS = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.ENOPROTOOPT, errno.EOPNOTSUPP})
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 
 
 class Path:
     """The way to one peer: which socket, which remote address, and which local address if it must be named."""
 
-    __slots__ = ("_ancillary", "_counters", "_socket", "address")
+    __slots__ = ("_ancillary", "_counters", "_segments", "_socket", "address")
 
     def __init__(self, sock: socket.socket, address: Address, ancillary: Ancillary, counters: Counters) -> None:
         self._socket = sock
         self.address = address
         self._counters = counters
         self._ancillary = _source_to_name(address, ancillary)
+        self._segments = knows_segments(sock)
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Send now or drop: a full buffer is loss like any other, and must delay nobody else."""
         try:
             if self._ancillary is None:
@@ -52,6 +56,39 @@ class Path:
             self._counters.send_blocked += 1
         except OSError:
             self._counters.send_failed += 1
+
+    def send_runs(self, runs: Sequence[Run]) -> None:
+        """Send a burst as ``send`` would its packets, with one system call for each run where the kernel cuts it."""
+        for run in runs:
+            if run.ancillary is None:
+                self.send(run.view)
+            elif not self._segments or not self._send_segments(run.view, run.ancillary, len(run.parts)):
+                for part in run.parts:
+                    self.send(part)
+
+    def _send_segments(self, view: memoryview, ancillary: Ancillary, count: int) -> bool:
+        """``False``: not to be had on this path, and nothing was sent."""
+        if self._ancillary is not None:
+            ancillary = [*self._ancillary, *ancillary]
+        try:
+            self._socket.sendmsg([view], ancillary, 0, self.address)
+        except BlockingIOError:
+            self._counters.send_blocked += count
+        except OSError as error:
+            if error.errno in _NO_SEGMENTS:
+                self._segments = False
+                return False
+            self._counters.send_failed += count
+        return True
+
+
+def knows_segments(sock: socket.socket) -> bool:
+    """Whether the kernel cuts one buffer into datagrams (UDP_SEGMENT). A path may still refuse it."""
+    try:
+        sock.getsockopt(SOL_UDP, UDP_SEGMENT)
+    except OSError:
+        return False
+    return True
 
 
 def _source_to_name(address: Address, ancillary: Ancillary) -> Ancillary | None:

@@ -56,7 +56,7 @@ async def test_lip_sync_holds_through_the_relays_rewriting(engine: EmbeddedEngin
         camera = Camera(ssrc=1, timestamp=90_000)  # picture 90,000 and voice 7,000 were both taken at 1,000 s
         kit.send(camera.picture())
         kit.send(Rtp(AUDIO, False, 1, 7_000, 2, b"voice"))
-        picture, voice = await pupil.next_rtp(), await pupil.next_rtp(AUDIO)
+        voice, picture = await pupil.next_rtp(AUDIO), await pupil.next_rtp()  # a voice waits for no picture
         kit.send_rtcp(rtcp.sender_report(1, ntp, 90_000, 1, 1))
         kit.send_rtcp(rtcp.sender_report(2, ntp + 2 * NTP_SECOND, 7_000 + 2 * 48_000, 1, 1))
         reports = {report.ssrc: report for report in [await next_report(pupil), await next_report(pupil)]}

@@ -1,0 +1,291 @@
+"""How a picture is spread over viewers: cut by the kernel, paced, in turns, never sealed twice under one number."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.engines.embedded import EmbeddedEngine, rtcp, srtp
+from relay.engines.embedded.burst import MOST_RUN_BYTES, MOST_SEGMENTS, Burst, Layout, Run, runs
+from relay.engines.embedded.counters import Counters
+from relay.engines.embedded.fanout import (
+    CREDIT_BYTES,
+    DRAIN_S,
+    HOLD_S,
+    PACE_BYTES_PER_S,
+    SLICE_PACKETS,
+    FanOut,
+)
+from relay.engines.embedded.rtp import HEADER, MARKER, Packet
+from relay.engines.embedded.timeline import Timeline
+from relay.engines.embedded.turns import Turns
+from relay.engines.embedded.udp import Path
+from tests.relay.engines.raw_peer import KEY, Camera, Rtp, raw_publisher, raw_viewer
+from tests.relay.engines.waiting import until_counted
+
+TAG_BYTES = 16
+PAYLOAD_BYTES = 1150
+
+
+def picture(first: int, packets: int, timestamp: int = 0, payload_bytes: int = PAYLOAD_BYTES) -> list[Packet]:
+    """One picture's packets, the first of which begins a key frame."""
+    last = first + packets - 1
+    return [
+        Packet(number, timestamp, MARKER if number == last else 0, KEY + bytes(payload_bytes - len(KEY)))
+        for number in range(first, first + packets)
+    ]
+
+
+# -- cut by the kernel
+
+
+@given(st.lists(st.integers(min_value=28, max_value=1200), max_size=300))
+def test_runs_hold_every_packet_once_and_only_what_the_kernel_can_cut(sizes: list[int]) -> None:
+    cut = runs(sizes)
+    assert [number for begin, end in cut for number in range(begin, end)] == list(range(len(sizes)))
+    for begin, end in cut:
+        run = sizes[begin:end]
+        assert len(run) <= MOST_SEGMENTS
+        assert sum(run) <= MOST_RUN_BYTES
+        assert set(run[:-1]) <= {run[0]}
+        assert run[-1] <= run[0]
+
+
+def sealed(sizes: list[int]) -> Layout:
+    """A layout with bytes of its own in every packet."""
+    layout = Burst([Packet(number, 0, 0, bytes(size)) for number, size in enumerate(sizes)]).layout(TAG_BYTES)
+    layout.buffer[:] = random.Random(len(sizes)).randbytes(len(layout.buffer))
+    return layout
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two UDP sockets on loopback."""
+    with (
+        closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sender,
+        closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as receiver,
+    ):
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(5)
+        yield sender, receiver
+
+
+def sent(sender: socket.socket, receiver: socket.socket, layout: Layout, *, segments: bool) -> list[bytes]:
+    """What arrives of a burst, with the kernel's cutting or without."""
+    path = Path(sender, receiver.getsockname(), (), Counters())
+    path._segments = path._segments and segments
+    path.send_runs(layout.runs)
+    return [receiver.recv(2000) for _ in layout.slots]
+
+
+@pytest.mark.parametrize(
+    "sizes", [[40], [1150] * 5 + [300], [1150, 300, 1150, 1150, 20], list(range(100, 130)), [900] * 70]
+)
+def test_what_the_kernel_cuts_is_on_the_wire_what_single_sends_are(
+    ends: tuple[socket.socket, socket.socket], sizes: list[int]
+) -> None:
+    layout = sealed(sizes)
+    assert sent(*ends, layout, segments=True) == sent(*ends, layout, segments=False)
+
+
+def test_a_path_that_refuses_to_cut_sends_singly_from_then_on(ends: tuple[socket.socket, socket.socket]) -> None:
+    """As a tunnel does whose packets are smaller than ours: EMSGSIZE, which here a buffer beyond all sizes gives."""
+    sender, receiver = ends
+    counters = Counters()
+    path = Path(sender, receiver.getsockname(), (), counters)
+    view = memoryview(bytes(80_000))
+    refused = Run(view, 60_000, [view[:500], view[500:1000]])
+    path.send_runs([refused])
+    assert [len(receiver.recv(2000)) for _ in range(2)] == [500, 500]
+    assert path._segments is False
+    assert counters.send_dropped == 0
+
+
+# -- never twice
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_no_number_is_ever_sealed_with_two_contents(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """AES-GCM forgives nothing: one nonce for two contents gives the key's authentication away (RFC 7714 §8.4)."""
+    contents = recorded_seals(monkeypatch)
+    hand = random.Random(seed)
+    async with raw_publisher(engine) as publisher:
+        packets = shaken(Camera(group=20), hand)
+        publisher.send(packets[0])
+        async with raw_viewer(engine) as first:
+            await send_in_parts(engine, publisher, packets[1:60])
+            got = await first.take(10)
+            async with raw_viewer(engine, rtx=False) as second:
+                await send_in_parts(engine, publisher, packets[60:])
+                late = await second.take(5)
+                for viewer, seen in ((first, got), (second, late)):
+                    for _ in range(3):
+                        viewer.send_rtcp(rtcp.nack(1, seen[0].ssrc, [packet.sequence for packet in seen]))
+                await until_counted(engine, "nacks_received", 6)
+    assert len(contents) > 100
+    assert [nonce for nonce, said in contents.items() if len(said) > 1] == []
+
+
+def recorded_seals(monkeypatch: pytest.MonkeyPatch) -> dict[int, set[bytes]]:
+    """Every nonce that media is sealed with from now on, and all the contents that it was used for. A session's random
+    salt is in its nonces, so that those of two sessions differ."""
+    contents: dict[int, set[bytes]] = {}
+    burst, single = srtp._GcmStream.seal_burst, srtp._GcmStream.seal
+
+    def seal_burst(self: srtp._GcmStream, layout: Layout, payload_type: int, shift: int) -> None:
+        burst(self, layout, payload_type, shift)
+        for sequence, _, _, payload, at, _, _ in layout.slots:
+            header = bytes(layout.buffer[at : at + HEADER.size])
+            contents.setdefault(self._iv ^ (sequence + shift), set()).add(header + payload)
+
+    def seal(self: srtp._GcmStream, header: bytes, payload: bytes, index: int) -> bytes:
+        contents.setdefault(self._iv ^ index, set()).add(header + payload)
+        return single(self, header, payload, index)
+
+    monkeypatch.setattr(srtp._GcmStream, "seal_burst", seal_burst)
+    monkeypatch.setattr(srtp._GcmStream, "seal", seal)
+    return contents
+
+
+def shaken(camera: Camera, hand: random.Random) -> list[Rtp]:
+    """A lesson's packets as a bad network brings them: some late, some twice, some never."""
+    packets = [camera.picture() for _ in range(120)]
+    order = sorted(range(120), key=lambda number: number + (hand.random() * 8 if number % 20 else 0))
+    kept = [number for number in order if hand.random() > 0.05 or number == 0]
+    return [packets[number] for number in kept for _ in range(1 + (hand.random() < 0.1))]
+
+
+async def send_in_parts(engine: EmbeddedEngine, publisher: object, packets: list[Rtp]) -> None:
+    """Send, and let the engine take each part before the next: a socket's buffer is no part of this test."""
+    for begin in range(0, len(packets), 20):
+        part = packets[begin : begin + 20]
+        before = engine.counters()["datagrams_received"]
+        for packet in part:
+            publisher.send(packet)  # type: ignore[attr-defined]
+        await until_counted(engine, "datagrams_received", int(before) + len(part))
+
+
+# -- paced
+
+
+@dataclass(eq=False)
+class Lane:
+    """A viewer, who notes what it is sent and when."""
+
+    now_s: list[float]
+    got: list[tuple[float, int]] = field(default_factory=list)
+    sequences: list[int] = field(default_factory=list)
+
+    def send(self, burst: Burst) -> None:
+        """As an outlet's."""
+        self.got.append((self.now_s[0], burst.octets))
+        self.sequences += [packet.sequence for packet in burst.packets]
+
+
+class Hall:
+    """A fan-out to some lanes, on a clock that goes when it is told to."""
+
+    def __init__(self, viewers: int) -> None:
+        self.now_s = [100.0]
+        self.timeline = Timeline("video", self.now_s[0])
+        self.fan_out = FanOut(self.timeline)
+        self.lanes = [Lane(self.now_s) for _ in range(viewers)]
+        self.fan_out.live.update(dict.fromkeys(self.lanes))  # type: ignore[arg-type]
+
+    def put(self, packets: list[Packet]) -> None:
+        """The publisher's packets arrive, now."""
+        for packet in packets:
+            assert self.timeline.put(packet, self.now_s[0])
+            assert self.fan_out.put(packet, self.now_s[0])
+
+    def run_s(self, length_s: float) -> list[int]:
+        """Let time pass in milliseconds; how many packets each slice sent."""
+        slices = []
+        for _ in range(round(length_s * 1000)):
+            while self.fan_out.ready(self.now_s[0]):
+                slices.append(self.fan_out.work(self.now_s[0])[0])
+            self.now_s[0] += 0.001
+        return slices
+
+
+def test_a_complete_picture_leaves_at_once_and_in_order_to_everybody() -> None:
+    hall = Hall(viewers=3)
+    hall.put(picture(0, 8))
+    assert hall.fan_out.work(hall.now_s[0]) == (24, 24 * PAYLOAD_BYTES)
+    assert all(lane.sequences == list(range(8)) for lane in hall.lanes)
+    assert not hall.fan_out.waiting
+
+
+def test_an_incomplete_picture_waits_a_moment_and_no_longer() -> None:
+    hall = Hall(viewers=1)
+    hall.put(picture(0, 8)[:3])
+    assert not hall.fan_out.ready(hall.now_s[0])
+    hall.run_s(HOLD_S + 0.002)
+    assert hall.lanes[0].sequences == [0, 1, 2]
+    assert hall.lanes[0].got[0][0] - 100.0 <= HOLD_S + 0.001
+
+
+def test_a_key_frame_does_not_reach_a_home_router_as_one_burst() -> None:
+    hall = Hall(viewers=2)
+    key_frame = picture(0, 100)
+    octets = sum(len(packet.payload) for packet in key_frame)
+    hall.put(key_frame)
+    hall.run_s(1.0)
+    for lane in hall.lanes:
+        assert lane.sequences == list(range(100))
+        rate = max(PACE_BYTES_PER_S, octets / DRAIN_S)
+        for at_s, _ in lane.got:
+            by_then = sum(size for when_s, size in lane.got if when_s <= at_s)
+            assert by_then <= 2 * CREDIT_BYTES + (at_s - 100.0) * rate
+        assert lane.got[-1][0] - lane.got[0][0] <= DRAIN_S
+
+
+def test_a_slice_ends_soon_whatever_the_number_of_viewers() -> None:
+    hall = Hall(viewers=500)
+    hall.put(picture(0, 30))
+    slices = hall.run_s(0.2)
+    assert sum(slices) == 500 * 30
+    assert max(slices) <= SLICE_PACKETS + 30
+    assert all(lane.sequences == list(range(30)) for lane in hall.lanes)
+
+
+def test_what_comes_late_is_told_from_what_waits() -> None:
+    hall = Hall(viewers=1)
+    packets = picture(0, 4)
+    hall.put([packets[0], *packets[2:]])
+    hall.run_s(0.01)
+    assert hall.timeline.put(packets[1], hall.now_s[0])
+    assert not hall.fan_out.put(packets[1], hall.now_s[0]), "it is the channel's to send, now"
+
+
+async def test_lessons_take_turns_slice_by_slice() -> None:
+    order: list[str] = []
+    done = asyncio.Event()
+
+    class Lesson:
+        def __init__(self, name: str, slices: int) -> None:
+            self.name, self.slices = name, slices
+
+        def work(self, now_s: float) -> bool:
+            order.append(self.name)
+            self.slices -= 1
+            if len(order) == 5:
+                done.set()
+            return self.slices > 0
+
+    turns = Turns()
+    turns.add(Lesson("long", 4))  # type: ignore[arg-type]
+    turns.add(Lesson("short", 1))  # type: ignore[arg-type]
+    await asyncio.wait_for(done.wait(), 5)
+    turns.close()
+    assert order == ["long", "short", "long", "long", "long"]
