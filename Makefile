@@ -21,7 +21,7 @@ CAMERA ?=
 ARGS ?=
 MINUTES ?= 30
 
-.PHONY: help run test test-audio check bench soak screenshots wiring lock test-install test-network test-libcamera clean
+.PHONY: help run test test-audio check bench soak screenshots wiring lock test-install test-network test-libcamera test-emulated clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -68,7 +68,12 @@ test-libcamera: $(TESTING) ## run the Raspberry Pi's camera code on the real lib
 	@scripts/set_up.sh emulation
 	@scripts/emulation_root.sh make
 	@scripts/emulation_root.sh run python3 -m pytest -p no:cacheprovider --noconftest -p tests.leaks \
-		tests/emulation tests/conformance/test_camera.py -k "emulation or picamera2" $(ARGS)
+		tests/emulation/test_picamera2.py tests/conformance/test_camera.py -k picamera2 $(ARGS)
+
+test-emulated: $(TESTING) ## boot a whole kit in a virtual machine, press its button, kill it and hang it; needs root
+	@scripts/set_up.sh emulation
+	@scripts/emulation_vm.sh make
+	PARTA_MACHINE=1 $(PY) -m pytest -s tests/emulation/test_whole_kit.py $(ARGS)
 
 clean: ## remove what make made: environments, caches, the demo's state
 	rm -rf .venv node_modules .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -9,44 +9,28 @@ cd "$(dirname "$0")/.."
 
 ROOT=.cache/emulation-root
 STAMP=$ROOT.made-of
-VENV=${VENV:-.venv}
+. scripts/emulation_parts.sh
 # tcc: one small C file is compiled in there. python3-prctl and python3-piexif: picamera2 imports them.
 PACKAGES=python3-libcamera,python3-prctl,python3-piexif,tcc,libc6-dev
-INGREDIENTS=(scripts/emulation_root.sh requirements/emulation.txt
+INGREDIENTS=(scripts/emulation_root.sh scripts/emulation_parts.sh requirements/emulation.txt
     tests/emulation/udmabuf.c tests/emulation/virtual.yaml tests/emulation/noise.py)
-
-say() { printf '» %s\n' "$*" >&2; }
-fail() { printf 'emulation root: %s\n' "$*" >&2; exit 1; }
-
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
-}
 
 made_of() { cat "${INGREDIENTS[@]}" | sha256sum; }
 
 make_root() {
     [ "$(cat "$STAMP" 2>/dev/null)" = "$(made_of)" ] && return
-    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null || fail "a root folder needs root; run this as root, or install sudo"
-    as_root rm -rf "$ROOT" "$STAMP" && mkdir -p .cache
+    as_root rm -f "$STAMP"
     say "making $ROOT: Debian 13 with libcamera"
-    local log=.cache/emulation-root.log
-    as_root mmdebstrap --variant=minbase --include="$PACKAGES" --dpkgopt='path-exclude=/usr/share/locale/*' \
-        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-        trixie "$ROOT" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} >"$log" 2>&1 || { cat "$log" >&2; fail "mmdebstrap failed"; }
+    debian_root "$ROOT" "$PACKAGES"
     install_ours || fail "it could not be filled"
     made_of >"$STAMP"
 }
 
 install_ours() {
     say "installing the locked packages of requirements/emulation.txt"
-    as_root mkdir -p "$ROOT"/{src,opt/site,opt/frames,usr/share/libcamera/pipeline/virtual} &&
-        as_root "$VENV"/bin/uv pip install --quiet --target "$ROOT/opt/site" --python-version 3.13 \
-            --python-platform "$(uname -m)-manylinux_2_28" --only-binary :all: --no-deps --require-hashes \
-            -r requirements/emulation.txt &&
+    as_root mkdir -p "$ROOT/src" && virtual_camera "$ROOT" &&
         as_root cp tests/emulation/udmabuf.c "$ROOT/opt/" &&
-        as_root chroot "$ROOT" tcc -shared -o /opt/udmabuf.so /opt/udmabuf.c &&
-        as_root "$VENV"/bin/python -m tests.emulation.noise "$ROOT/opt/frames" &&
-        as_root cp tests/emulation/virtual.yaml "$ROOT/usr/share/libcamera/pipeline/virtual/"
+        as_root chroot "$ROOT" tcc -shared -o /opt/udmabuf.so /opt/udmabuf.c
 }
 
 # Namespaces of its own: the mounts go with the command, and so does every process that it leaves behind.

@@ -21,6 +21,7 @@ compile --constraint requirements/testing.txt --extra kit pyproject.toml -o requ
 compile --constraint requirements/testing.txt --extra relay pyproject.toml -o requirements/relay.txt
 compile --constraint requirements/testing.txt --extra sound pyproject.toml -o requirements/sound.txt
 compile --constraint requirements/testing.txt --extra service pyproject.toml -o requirements/service.txt
+compile "${upgrade[@]}" --constraint requirements/testing.txt requirements/pins.in -o requirements/pins.txt
 compile "${upgrade[@]}" requirements/uv.in -o requirements/uv.txt
 compile "${upgrade[@]}" --no-deps --constraint requirements/testing.txt requirements/emulation.in \
     -o requirements/emulation.txt

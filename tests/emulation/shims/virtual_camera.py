@@ -5,12 +5,14 @@ unchanged. What is put in its place here, and why:
 
 - buffers: picamera2 wants Raspberry Pi's memory heaps; here libcamera's own allocator gives them;
 - sensor modes: the virtual camera refuses to say raw modes; it is told to be like a USB camera, which has none;
-- rate: it gives pictures as fast as it can draw, 300 a second; here picamera2's own loop is held to 30.
+- rate: it gives pictures as fast as it can draw, 300 a second; here picamera2's own loop is held to 30, or
+  to VIRTUAL_CAMERA_FPS.
 """
 
 from __future__ import annotations
 
 import mmap
+import os
 import time
 from typing import Any
 
@@ -18,7 +20,7 @@ import libcamera
 import picamera2.picamera2 as module
 from picamera2.allocators.allocator import Allocator
 
-INTERVAL_S = 1 / 30
+INTERVAL_S = 1 / int(os.environ.get("VIRTUAL_CAMERA_FPS", "30"))  # an emulated processor draws fewer
 
 
 class Mapping:
@@ -86,7 +88,7 @@ class VirtualPicamera2(module.Picamera2):  # type: ignore[misc]
         ]
 
     def process_requests(self, display: Any) -> None:
-        """Hand the finished pictures on, thirty times a second."""
+        """Hand the finished pictures on, in time."""
         now_s = time.monotonic()
         self._due_s = max(self._due_s + INTERVAL_S, now_s)
         time.sleep(self._due_s - now_s)

@@ -1,0 +1,164 @@
+"""The emulated kit from outside: boots it, runs commands in it as root, presses its lines and reads its lamps.
+
+Not here: what the machine is made of (``scripts/emulation_vm.sh``, ``machine/``). Used by ``test_whole_kit.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "emulation_vm.sh"
+PINS = "/run/pins"  # the simulated chip's folder in sysfs; machine/pins.sh makes the link
+START_PIN = 17
+LAMP_PINS = {"red": 5, "amber": 6, "white": 13}  # panel.lamp = "leds" on the default pins
+
+BOOT_S = 400.0  # 50 s here by itself; ten software CPUs' worth of neighbours is what it may have
+ANSWER_S = 60.0  # a process started in the machine, and Python's share of it, under load
+PATIENCE_S = 150.0  # a kit that starts again: Python and its libraries take 20 s to load there
+END_S = 10.0  # QEMU at SIGTERM
+LOOK_EVERY_S = 0.1
+
+
+@dataclass
+class Machine:
+    """A machine that is up. ``folder`` has its console."""
+
+    folder: Path
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def run(self, command: str, within_s: float = ANSWER_S) -> str:
+        """Run a shell command in it as root; what it printed. A failure is the test's."""
+        self.writer.write(json.dumps({"run": command, "within_s": within_s}).encode() + b"\n")
+        async with asyncio.timeout(within_s + ANSWER_S):
+            answer = json.loads(await self.reader.readline())
+        assert answer["code"] == 0, f"{command}: {answer['code']}\n{answer['said']}"
+        return str(answer["said"])
+
+    async def story(self) -> str:
+        """What the kit says of itself, for a failure's text."""
+        try:
+            return await self.run(
+                "systemctl --no-pager --failed; systemctl --no-pager status parta-kit;"
+                "journalctl --no-pager -n 80 -o short-monotonic"
+            )
+        except (AssertionError, TimeoutError) as error:
+            return f"the machine does not answer ({error!r})"
+
+    async def until(self, condition: str, within_s: float = PATIENCE_S) -> None:
+        """Wait in the machine until a shell condition holds."""
+        await self.run(f"until {condition}; do sleep {LOOK_EVERY_S}; done", within_s)
+
+    async def until_status(self, words: str, within_s: float = PATIENCE_S) -> None:
+        """Wait until the kit says these words to its service manager."""
+        await self.until(f"systemctl show -P StatusText parta-kit | grep -qF {shlex.quote(words)}", within_s)
+
+    async def until_status_is_not(self, words: str) -> None:
+        """Wait until the kit says anything else."""
+        await self.until(f"systemctl show -P StatusText parta-kit | grep -qvF {shlex.quote(words)}")
+
+    async def until_lamps(self, *lit: str) -> None:
+        """Wait until exactly these lamps are lit, read from the lines themselves."""
+        wanted = "".join("1" if name in lit else "0" for name in LAMP_PINS)
+        await self.until(f'[ "$({self._levels()})" = {wanted} ]')
+
+    async def until_any_lamp(self) -> None:
+        """Wait until one is lit."""
+        await self.until(f'[ "$({self._levels()})" != {"0" * len(LAMP_PINS)} ]')
+
+    @staticmethod
+    def _levels() -> str:
+        files = " ".join(f"{PINS}/sim_gpio{pin}/value" for pin in LAMP_PINS.values())
+        return rf"cat {files} | tr -d '\n'"
+
+    async def lamps(self) -> set[str]:
+        """Which lamps are lit now."""
+        return _lit(await self.run(self._levels()))
+
+    async def lamps_between_two_lives(self) -> set[str]:
+        """What is lit when the kit has ended and its service manager is about to start it again."""
+        state = '"$(systemctl show -P SubState parta-kit)" = auto-restart'
+        levels = await self.run(f"until [ {state} ]; do sleep {LOOK_EVERY_S}; done; {self._levels()}", PATIENCE_S)
+        return _lit(levels)
+
+    async def press(self) -> float:
+        """Pull the start line down, and let it go; the wall time (s) just before."""
+        pressed_s = time.time()
+        await self.down()
+        await self.up()
+        return pressed_s
+
+    async def down(self) -> None:
+        """Hold start/end, for longer than a contact bounces."""
+        await self.run(f"echo pull-down >{PINS}/sim_gpio{START_PIN}/pull; sleep 0.2")
+
+    async def up(self) -> None:
+        """Let start/end go."""
+        await self.run(f"echo pull-up >{PINS}/sim_gpio{START_PIN}/pull; sleep 0.2")
+
+    async def main_pid(self) -> int:
+        """The kit's main process."""
+        return int(await self.run("systemctl show -P MainPID parta-kit"))
+
+
+@asynccontextmanager
+async def running_machine(folder: Path, boot_file: str) -> AsyncIterator[Machine]:
+    """Boot it with ``boot_file`` as ``parta.toml`` on its card. When the test fails, its console is in the failure."""
+    card = folder / "for-the-card.toml"
+    card.write_text(boot_file, encoding="utf-8")
+    with (folder / "qemu.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            SCRIPT, "boot", folder, card, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        machine = Machine(folder, *await _agent(folder, process))
+        try:
+            yield machine
+        except (AssertionError, TimeoutError) as error:
+            error.add_note(await machine.story())
+            raise
+        finally:
+            machine.writer.close()
+    except (AssertionError, TimeoutError) as error:
+        error.add_note(f"QEMU:\n{_end_of(folder / 'qemu.log')}\nthe console:\n{_end_of(folder / 'console.log')}")
+        raise
+    finally:
+        await _end(process)
+
+
+def _lit(levels: str) -> set[str]:
+    return {name for name, level in zip(LAMP_PINS, levels, strict=True) if level == "1"}
+
+
+def _end_of(log: Path, characters: int = 6000) -> str:
+    return log.read_text(errors="replace")[-characters:] if log.exists() else "(nothing)"
+
+
+async def _agent(
+    folder: Path, process: asyncio.subprocess.Process
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """The way to the agent, once QEMU listens. What is written before the agent starts waits for it."""
+    async with asyncio.timeout(ANSWER_S):
+        while not (folder / "agent").exists():
+            assert process.returncode is None, "QEMU ended at once"
+            await asyncio.sleep(LOOK_EVERY_S)
+    return await asyncio.open_unix_connection(folder / "agent", limit=1 << 20)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Pull the plug: the disk is a snapshot."""
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), END_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

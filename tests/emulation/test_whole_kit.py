@@ -1,0 +1,132 @@
+"""The kit as a whole machine: an edge on a real line, ALSA, systemd, our units and our sandbox.
+
+``make test-emulated`` makes the machine and runs this; anywhere else it is skipped by name. One machine for the whole
+tale, because each boot takes a minute: what a step needs, the step before it has left. Not here: whether pupils see it
+(``tests/browser``), for which an emulated processor is too slow beside anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.emulation.running_machine import BOOT_S, Machine, running_machine
+from tests.running import FoundedSchool, RunningRelay, running_relay
+
+pytestmark = [
+    pytest.mark.skipif("PARTA_MACHINE" not in os.environ, reason="boots a virtual machine: make test-emulated"),
+]
+
+HOST = "10.0.2.2"  # the machine's name for this one
+EXPOSED_AT_MOST = 2.0  # the issue's promise; systemd's own scale of 0 to 10
+
+BOOT_FILE = """
+[kit]
+room = "12"
+class_name = "7Б"
+[relay]
+url = "http://{host}:{port}"
+enrol_code = "{code}"
+[camera]
+kind = "picamera2"
+width = 320
+height = 180
+fps = 10
+bitrate_kbps = 400
+[microphone]
+kind = "alsa"
+device = "Loopback"
+clean = false
+[panel]
+kind = "gpio"
+lamp = "leds"
+pwm = false
+"""
+
+
+@pytest.fixture
+async def relay(tmp_path: Path, founded_school: FoundedSchool) -> AsyncIterator[RunningRelay]:
+    """On loopback, which is the machine's gateway too; both names of it are told to whoever connects."""
+    async with running_relay(tmp_path / "relay", founded_school, advertise=("127.0.0.1", HOST)) as running:
+        yield running
+
+
+def told(what: str, seconds: float) -> None:
+    """A figure for the log; nothing hangs on it."""
+    print(f"\n  {what}: {seconds:.1f} s", flush=True)
+
+
+@pytest.fixture
+async def machine(tmp_path: Path, relay: RunningRelay, founded_school: FoundedSchool) -> AsyncIterator[Machine]:
+    """A machine that was set up by its card alone, and is ready."""
+    folder = tmp_path / "machine"
+    folder.mkdir()
+    boot_file = BOOT_FILE.format(host=HOST, port=relay.port, code=founded_school.enrol_code)
+    started_s = time.monotonic()
+    async with running_machine(folder, boot_file) as running:
+        await running.until("systemctl is-active --quiet parta-kit", BOOT_S)
+        told("QEMU's start to READY", time.monotonic() - started_s)
+        await running.until('[ "$(systemctl show -P StatusText parta-kit)" = ready ]')
+        yield running
+
+
+async def test_a_kit_is_set_up_by_its_card_and_keeps_its_lesson_through_a_kill_and_a_hang(
+    machine: Machine, relay: RunningRelay, founded_school: FoundedSchool
+) -> None:
+    await the_card_is_taken_over(machine, founded_school.enrol_code)
+    await the_sandbox_is_tight(machine)
+    assert await machine.lamps() == set()
+
+    await machine.press()
+    await machine.until_status_is_not("ready")
+    await machine.until_any_lamp()
+    assert "Status: " in await machine.run("systemctl status --no-pager parta-kit")
+    await machine.until("journalctl --no-pager -b -u parta-kit | grep -qF 'microphone: Loopback'")
+    [lesson] = await relay.command("lesson", "list")
+
+    await the_kit_is_started_anew_in_the_dark(machine, signal.SIGKILL, "status=9/KILL")
+    await the_kit_is_started_anew_in_the_dark(machine, signal.SIGSTOP, "Watchdog timeout")
+    assert [each["lesson_id"] for each in await relay.command("lesson", "list")] == [lesson["lesson_id"]]
+
+    await machine.down()
+    await machine.until_status("ready")
+    await machine.up()
+    assert await machine.lamps() == set()
+    assert await machine.run("systemctl --failed --plain --no-legend --no-pager") == ""
+
+
+async def the_kit_is_started_anew_in_the_dark(machine: Machine, sign: signal.Signals, reason: str) -> None:
+    """Its main process is hit: the lamps are out before it is started again, and it goes on with its lesson."""
+    before = await machine.main_pid()
+    hit_s = time.monotonic()
+    await machine.run(f"kill -{sign.name.removeprefix('SIG')} {before}")
+    assert await machine.lamps_between_two_lives() == set()
+    told(f"{sign.name} to dark lamps", time.monotonic() - hit_s)
+    await machine.until("systemctl is-active --quiet parta-kit")
+    assert await machine.main_pid() != before
+    assert reason in await machine.run("journalctl --no-pager -b -u parta-kit")
+    await machine.until_status_is_not("ready")
+    await machine.until_any_lamp()
+    told(f"{sign.name} to lit again", time.monotonic() - hit_s)
+
+
+async def the_card_is_taken_over(machine: Machine, code: str) -> None:
+    """Applied without complaint, and the code is no longer on the card."""
+    card = await machine.run("ls /boot/firmware && cat /boot/firmware/parta.toml")
+    assert code not in card
+    assert "parta-error.txt" not in card
+    assert HOST in card
+
+
+async def the_sandbox_is_tight(machine: Machine) -> None:
+    """As systemd itself sees it, with every drop-in."""
+    said = await machine.run("systemd-analyze security --no-pager parta-kit.service")
+    exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", said)
+    assert exposure is not None, said
+    assert float(exposure.group(1)) <= EXPOSED_AT_MOST
