@@ -26,6 +26,8 @@ PATIENCE_S = 150.0  # a kit that starts again: Python and its libraries take 20 
 END_S = 10.0  # QEMU at SIGTERM
 LOOK_EVERY_S = 0.1
 
+STORY = "systemctl --no-pager status parta-kit; journalctl --no-pager -n 120 -o short-monotonic"
+
 
 @dataclass
 class Machine:
@@ -36,22 +38,25 @@ class Machine:
     writer: asyncio.StreamWriter
 
     async def run(self, command: str, within_s: float = ANSWER_S) -> str:
-        """Run a shell command in it as root; what it printed. A failure is the test's."""
-        self.writer.write(json.dumps({"run": command, "within_s": within_s}).encode() + b"\n")
-        async with asyncio.timeout(within_s + ANSWER_S):
-            answer = json.loads(await self.reader.readline())
-        assert answer["code"] == 0, f"{command}: {answer['code']}\n{answer['said']}"
-        return str(answer["said"])
+        """Run a shell command in it as root; what it printed. A failure is the test's, with the kit's story."""
+        code, said = await self._ask(command, within_s)
+        if code != 0:
+            how = f"took over {within_s:g} s" if code is None else f"ended with {code}"
+            _, story = await self._ask(STORY, ANSWER_S)
+            raise AssertionError(f"{command}: {how}\n{said}\n{story}\nthe console:\n{self._console()}")
+        return said
 
-    async def story(self) -> str:
-        """What the kit says of itself, for a failure's text."""
+    async def _ask(self, command: str, within_s: float) -> tuple[int | None, str]:
+        self.writer.write(json.dumps({"run": command, "within_s": within_s}).encode() + b"\n")
         try:
-            return await self.run(
-                "systemctl --no-pager --failed; systemctl --no-pager status parta-kit;"
-                "journalctl --no-pager -n 80 -o short-monotonic"
-            )
-        except (AssertionError, TimeoutError) as error:
-            return f"the machine does not answer ({error!r})"
+            async with asyncio.timeout(within_s + ANSWER_S):
+                answer = json.loads(await self.reader.readline())
+        except TimeoutError:
+            raise AssertionError(f"{command}: the machine does not answer\n{self._console()}") from None
+        return answer["code"], str(answer["said"])
+
+    def _console(self) -> str:
+        return _end_of(self.folder / "console.log")
 
     async def until(self, condition: str, within_s: float = PATIENCE_S) -> None:
         """Wait in the machine until a shell condition holds."""
@@ -111,7 +116,7 @@ class Machine:
 
 @asynccontextmanager
 async def running_machine(folder: Path, boot_file: str) -> AsyncIterator[Machine]:
-    """Boot it with ``boot_file`` as ``parta.toml`` on its card. When the test fails, its console is in the failure."""
+    """Boot it with ``boot_file`` as ``parta.toml`` on its card; pull its plug at the end."""
     card = folder / "for-the-card.toml"
     card.write_text(boot_file, encoding="utf-8")
     with (folder / "qemu.log").open("wb") as log:
@@ -122,14 +127,8 @@ async def running_machine(folder: Path, boot_file: str) -> AsyncIterator[Machine
         machine = Machine(folder, *await _agent(folder, process))
         try:
             yield machine
-        except (AssertionError, TimeoutError) as error:
-            error.add_note(await machine.story())
-            raise
         finally:
             machine.writer.close()
-    except (AssertionError, TimeoutError) as error:
-        error.add_note(f"QEMU:\n{_end_of(folder / 'qemu.log')}\nthe console:\n{_end_of(folder / 'console.log')}")
-        raise
     finally:
         await _end(process)
 
@@ -148,7 +147,7 @@ async def _agent(
     """The way to the agent, once QEMU listens. What is written before the agent starts waits for it."""
     async with asyncio.timeout(ANSWER_S):
         while not (folder / "agent").exists():
-            assert process.returncode is None, "QEMU ended at once"
+            assert process.returncode is None, f"QEMU ended at once:\n{_end_of(folder / 'qemu.log')}"
             await asyncio.sleep(LOOK_EVERY_S)
     return await asyncio.open_unix_connection(folder / "agent", limit=1 << 20)
 
