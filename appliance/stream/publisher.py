@@ -197,6 +197,9 @@ class Publisher:
     async def _new_session(self, clock: LessonClock) -> PublishingSession:
         from appliance.stream.session import PublishingSession
 
+        # A lesson that a new start goes on with does not wait for the warm-up: importing here what a thread still
+        # imports would hold the event loop, on a slow machine until the watchdog ends the kit (seen: 15 s).
+        await self.warm_up()
         self._uplink.begin()
         port = self._endpoint.port or 443
         route = await route_to(self._endpoint.host, port) if self._endpoint.host else Route()

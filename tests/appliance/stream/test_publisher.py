@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,6 +23,7 @@ from tests.appliance.stream.media import LIMITS, Lesson, unit, voice
 from tests.appliance.stream.whip_server import ServerSession, WhipServer, whip_server
 
 LESSON_ID = "01" * 16
+PATIENCE_S = 10.0
 QUICK = SessionTimes(connect_s=2.0, close_s=1.0, liveness_s=1.0, probe_every_s=0.1, suspect_s=0.2)
 
 
@@ -77,6 +79,24 @@ async def on_air(server: WhipServer, **settings: Any) -> AsyncIterator[Air]:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_lesson_that_begins_while_aiortc_is_loaded_holds_up_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after a crash, when the lesson goes on at once."""
+    loading, loaded = threading.Event(), threading.Event()
+
+    def load() -> None:
+        loading.set()
+        assert loaded.wait(PATIENCE_S), "the event loop was held"
+
+    monkeypatch.setattr("appliance.stream.peer.load", load)
+    async with whip_server() as server, on_air(server) as air, air.lesson.feeding(air.publisher):
+        assert await asyncio.to_thread(loading.wait, PATIENCE_S), "aiortc is loaded in a thread, before the session"
+        loaded.set()
+        session = await server.session(1)
+        await session.until(lambda: bool(session.packets("video")))
 
 
 async def test_a_lesson_goes_live_with_a_key_frame_and_is_deleted_at_its_end() -> None:
