@@ -193,9 +193,9 @@ class LossyLink:
         if not self._whole or impairment.drop(number) or len(self._pending) >= MAX_IN_FLIGHT:
             self.dropped += 1
             return
+        now_s = asyncio.get_running_loop().time()
         delay_s = impairment.delay_s + REORDER_S * impairment.reorder(number)
         if impairment.narrow is not None:
-            now_s = asyncio.get_running_loop().time()
             leaves_s = client.bottlenecks[way].leaves_s(impairment.narrow, len(data), now_s)
             if leaves_s is None:
                 self.dropped += 1
@@ -203,16 +203,19 @@ class LossyLink:
             delay_s += leaves_s - now_s
         for _ in range(1 + impairment.duplicate(number)):
             if delay_s:
-                self._later(delay_s, client, way, data)
+                self._at(now_s + delay_s, client, way, data)
             else:
                 self._deliver(client, way, data)
 
-    def _later(self, delay_s: float, client: _Client, way: str, data: bytes) -> None:
+    def _at(self, when_s: float, client: _Client, way: str, data: bytes) -> None:
+        """Deliver at that time of the loop's. Not after a delay: one that is counted from a moment later than the
+        datagram's own would let the next one overtake it on a busy machine."""
+
         def arrive() -> None:
             self._pending.discard(handle)
             self._deliver(client, way, data)
 
-        handle = asyncio.get_running_loop().call_later(delay_s, arrive)
+        handle = asyncio.get_running_loop().call_at(when_s, arrive)
         self._pending.add(handle)
 
     def _deliver(self, client: _Client, way: str, data: bytes) -> None:

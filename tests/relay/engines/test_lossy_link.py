@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import closing
 
 import pytest
 
@@ -143,14 +144,15 @@ def test_a_narrow_link_keeps_the_order_when_its_rate_changes() -> None:
 
 
 async def test_a_narrow_link_is_full_and_then_empties(echo: Echo) -> None:
-    out = Impairment(narrow=Narrow(rate_bps=100_000, queue_octets=10 * (2 + UDP_IP_OCTETS)))
+    a_datagram_in_50_ms = 20 * (2 + UDP_IP_OCTETS) * 8  # slow enough that a busy machine sends twenty before one leaves
+    out = Impairment(narrow=Narrow(rate_bps=a_datagram_in_50_ms, queue_octets=10 * (2 + UDP_IP_OCTETS)))
     async with LossyLink(target(echo)) as link:
         link.impair(out, Impairment())
         client, transport = await exchange(link, 0)
-        for number in range(20):
-            transport.sendto(number.to_bytes(2, "big"))
-        assert await numbers(client, 10) == list(range(10))
-        assert link.dropped == 10
-        transport.sendto(b"again")
-        assert await asyncio.wait_for(client.got.get(), 5) == b"again"
-        transport.close()
+        with closing(transport):
+            for number in range(20):
+                transport.sendto(number.to_bytes(2, "big"))
+            assert await numbers(client, 10) == list(range(10))
+            assert link.dropped == 10
+            transport.sendto(b"again")
+            assert await asyncio.wait_for(client.got.get(), 5) == b"again"
