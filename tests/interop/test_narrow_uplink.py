@@ -16,6 +16,7 @@ from tests.whep_viewer import longest_gap_s, whep_viewer
 
 PATH_S = 0.02
 NARROW_BPS = 700_000
+ONE_KEY_FRAME_S = 2.5  # they are 2 s apart, and the lost picture comes on top: a narrow link has few a second
 MOST_KBPS = 1700
 SEEN_S = 5.0
 WITHIN_S = 60.0
@@ -58,4 +59,5 @@ async def test_the_picture_follows_the_link_down_and_up_and_the_voice_stays_whol
             missing, spoken = received.missing(AUDIO), received.packets[AUDIO]
             assert len(missing) <= len(spoken) // 200, "voice is intact"
             media_s = [picture.media_s for picture in received.shown()]
-            assert longest_gap_s(media_s) < 2.0, "by capture times: no more than one regular key frame was waited for"
+            waited_s = longest_gap_s(media_s)  # by capture times
+            assert waited_s < ONE_KEY_FRAME_S, "no more than one regular key frame was waited for"
