@@ -1,17 +1,21 @@
 """Files that a power cut leaves whole: old or new, never half.
 
-Used for what a kit keeps of its running lesson and for board stills. Blocks on the disk: call it in a thread.
+Used for everything that a kit keeps. Blocks on the disk: call it in a thread.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Put ``content`` at ``path``, in folders made as needed. On return it is on the disk. Raises ``OSError``."""
+def write_durably(path: Path, content: bytes, *, replace: bool = True) -> None:
+    """Put ``content`` at ``path``, in folders made as needed. On return it is on the disk. Raises ``OSError``.
+
+    Readable by its owner alone. Without ``replace``, what is there already, or comes there meanwhile, stays.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -19,7 +23,11 @@ def write_durably(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
+        if replace:
+            draft.replace(path)
+        else:
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(draft)
     finally:
         draft.unlink(missing_ok=True)
     sync_folder(path.parent)

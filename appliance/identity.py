@@ -8,11 +8,8 @@ The key is made at the first start and never leaves the kit. Used by ``kit.py`` 
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import logging
-import os
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from appliance.durable import write_durably
 from appliance.errors import KitError
 from wire import token
 
@@ -172,35 +170,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, content: bytes, *, replace: bool) -> None:
-    """Write so that after a power cut ``path`` is whole: old, new, or absent. Readable by its owner alone."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
-            _write_new(draft, content)
-            if replace:
-                draft.replace(path)
-            else:
-                with contextlib.suppress(FileExistsError):
-                    path.hardlink_to(draft)
-        finally:
-            draft.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        write_durably(path, content, replace=replace)
     except OSError as error:
         raise StateUnusable(f"{path}: cannot be written ({error.strerror}); check kit.state_dir") from error
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    """Make the new name itself durable (fsync(2): a file's fsync does not cover its folder's entry)."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
