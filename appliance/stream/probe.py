@@ -27,7 +27,6 @@ from appliance.settings import RelaySection
 from appliance.stream.ask import Reply, Request, ask
 from appliance.stream.bearer import Bearer
 from appliance.stream.queues import PictureQueue, VoiceQueue
-from appliance.stream.route import Route, route_to
 from appliance.stream.uplink import Limits, Uplink
 from appliance.stream.way import Way
 from appliance.stream.whip import WhipAnswer, WhipClient
@@ -89,7 +88,7 @@ class HttpRelayProbe:
 
     async def media_round_trip_ms(self) -> float:
         """Put a media session up, and measure it by STUN."""
-        from appliance.stream.session import PublishingSession, SessionTimes  # aiortc takes half a second to load
+        from appliance.stream.session import PublishingSession, SessionTimes, ready_for
 
         if self._bearer is None:
             raise RelayRefused(401, "this kit is not enrolled")
@@ -103,7 +102,7 @@ class HttpRelayProbe:
             on_key_frame_left=lambda unanswered_s: None,
             uplink=Uplink(_NOTHING_TO_SEND),
             on_target=lambda target: None,
-            route=await route_to(endpoint.host, endpoint.port or 443) if endpoint.host else Route(),
+            route=await ready_for(endpoint),
             times=SessionTimes(probe_every_s=_PROBE_EVERY_S),
         )
         answer: WhipAnswer | None = None

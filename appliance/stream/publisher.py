@@ -22,7 +22,6 @@ from appliance.stream.ask import CONNECT_S, RelayBusy
 from appliance.stream.bearer import Bearer
 from appliance.stream.key_frames import DEBOUNCE_S, KeyFrameRequests
 from appliance.stream.queues import PictureQueue, VoiceQueue
-from appliance.stream.route import Route, route_to
 from appliance.stream.uplink import Limits, Target, Uplink
 from appliance.stream.way import Way
 from appliance.stream.whip import WhipAnswer, WhipClient
@@ -107,9 +106,9 @@ class Publisher:
 
     async def warm_up(self) -> None:
         """Load aiortc, which takes half a second, while nobody waits: before the first press."""
-        from appliance.stream.peer import load
+        from appliance.stream.session import load_peer
 
-        await asyncio.to_thread(load)
+        await load_peer()
 
     def picture(self, unit: AccessUnit) -> None:
         """Take an access unit. Never blocks."""
@@ -195,14 +194,10 @@ class Publisher:
             await _to_the_end(_hang_up(session, whip, resource))
 
     async def _new_session(self, clock: LessonClock) -> PublishingSession:
-        from appliance.stream.session import PublishingSession
+        from appliance.stream.session import PublishingSession, ready_for
 
-        # A lesson that a new start goes on with does not wait for the warm-up: importing here what a thread still
-        # imports would hold the event loop, on a slow machine until the watchdog ends the kit (seen: 15 s).
-        await self.warm_up()
+        route = await ready_for(self._endpoint)
         self._uplink.begin()
-        port = self._endpoint.port or 443
-        route = await route_to(self._endpoint.host, port) if self._endpoint.host else Route()
         return PublishingSession(
             pictures=self._pictures,
             voices=self._voices,

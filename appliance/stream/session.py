@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
+from yarl import URL
+
 from appliance.capture.clock import LessonClock
 from appliance.errors import RelayUnreachable
 from appliance.stream.feedback import read_feedback
@@ -22,7 +24,7 @@ from appliance.stream.peer import Encoded, Peer
 from appliance.stream.probing import Probing
 from appliance.stream.queues import PictureQueue, VoiceQueue
 from appliance.stream.repeats import Repeats
-from appliance.stream.route import Route
+from appliance.stream.route import Route, route_to
 from appliance.stream.timestamps import (
     PICTURE_RATE_HZ,
     VOICE_RATE_HZ,
@@ -74,6 +76,23 @@ class SessionCounts:
     bitrate_kbps: float = 0.0
     rtt_ms: float | None = None
     loss: float | None = None
+
+
+async def load_peer() -> None:
+    """Load aiortc, which takes half a second and more, in a thread.
+
+    Imported on the event loop while a thread still imports it, it would hold the loop, on a slow machine until the
+    watchdog ends the kit (seen: 15 s).
+    """
+    from appliance.stream.peer import load
+
+    await asyncio.to_thread(load)
+
+
+async def ready_for(endpoint: URL) -> Route:
+    """What comes before each ``PublishingSession``: all that it is made of is loaded; the way to ``endpoint``."""
+    await load_peer()
+    return await route_to(endpoint.host, endpoint.port or 443) if endpoint.host else Route()
 
 
 class PublishingSession:
