@@ -1,51 +1,32 @@
 """Plays a file's pictures into a lesson, from the place that the lesson's time gives, again and again if told to.
 
-What passing through (``passthrough.py``) and encoding anew (``transcoding.py``) share: the thread, the open file, the
-loop over its end, the still. How one run through the file goes is each one's ``_play``. Opened by ``file.py``.
+What passing through (``passthrough.py``) and encoding anew (``transcoding.py``) share: the open file, and the loop over
+its end. How one run through the file goes is each one's ``_play``. Opened by ``file.py``.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from abc import abstractmethod
 
 import av
 
 from appliance.capture.base import AccessUnit
 from appliance.capture.clock import LessonClock
 from appliance.capture.media_file import MediaFile, Schedule, opened
-from appliance.capture.pictures import Stills
 from appliance.capture.thread import CaptureThread
+from appliance.capture.threaded_camera import ThreadedCamera
 from appliance.errors import CameraUnavailable
 
 
-class FilePlayer(ABC):
-    """The open camera of a file: a ``CameraStream`` but for how its rates are set."""
+class FilePlayer(ThreadedCamera):
+    """The open camera of a file; a still is of the file's size."""
 
-    def __init__(
-        self, facts: MediaFile, schedule: Schedule, clock: LessonClock, after_us: int, *, queued_pictures: int
-    ) -> None:
+    def __init__(self, facts: MediaFile, schedule: Schedule, clock: LessonClock, after_us: int) -> None:
+        super().__init__()
         self.newest_us = after_us
         self._facts = facts
         self._schedule = schedule
         self._clock = clock
-        self._stills = Stills()
-        self._queued_pictures = queued_pictures
-
-    def start(self) -> None:
-        """Begin to play, once everything that ``_play`` needs is there."""
-        self._thread: CaptureThread[AccessUnit] = CaptureThread("file-camera", self._queued_pictures, self._capture)
-
-    def __aiter__(self) -> AsyncIterator[AccessUnit]:
-        return self._thread
-
-    async def still(self) -> bytes:
-        """The next picture as JPEG, at the file's size."""
-        return await self._stills.take()
-
-    async def close(self) -> None:
-        """Stop the thread and close the file."""
-        await self._thread.close()
 
     @abstractmethod
     def _play(

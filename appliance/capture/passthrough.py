@@ -31,11 +31,11 @@ class PassThroughStream(FilePlayer):
     def __init__(
         self, facts: MediaFile, pass_through: PassThrough, schedule: Schedule, clock: LessonClock, after_us: int
     ) -> None:
-        super().__init__(facts, schedule, clock, after_us, queued_pictures=QUEUED_PICTURES)
+        super().__init__(facts, schedule, clock, after_us)
         self._parameter_sets = pass_through.parameter_sets
         self._group: list[bytes] = []  # since the newest key frame: what a still is decoded from
         self._dropping = False
-        self.start()
+        self._start("file-camera", QUEUED_PICTURES)
 
     def force_key_frame(self) -> None:
         """Cannot be: the next key frame comes by itself, within twice ``key_frame_every_s`` (else it is transcoded)."""

@@ -23,7 +23,7 @@ from appliance.capture.base import AccessUnit
 from appliance.capture.clock import LessonClock, boot_clock_us
 from appliance.capture.h264 import H264Encoder
 from appliance.capture.hardware_encoder import HardwareEncoder
-from appliance.capture.pictures import Plane, Stills, new_frame
+from appliance.capture.pictures import Plane, new_frame
 from appliance.capture.raw_pictures import Format, Layout, fill, picture
 from appliance.capture.sensor import (
     Crop,
@@ -38,6 +38,7 @@ from appliance.capture.sensor import (
 )
 from appliance.capture.sensor_time import Pace, SensorTime
 from appliance.capture.thread import CaptureThread
+from appliance.capture.threaded_camera import ThreadedCamera
 from appliance.errors import CameraUnavailable
 
 if TYPE_CHECKING:
@@ -146,27 +147,24 @@ class Device:
         self.camera.close()
 
 
-class PiCameraStream:
-    """The open camera."""
+class PiCameraStream(ThreadedCamera):
+    """The open camera. A still is of the whole sensor mode: copied between two pictures, developed beside them."""
 
     def __init__(
         self, device: Device, wanted: Wanted, bitrate_bps: int, key_frame_every_s: float, clock: LessonClock
     ) -> None:
+        super().__init__()
         self._device = device
         self.view: tuple[int, int] | None = device.view  # base.SensorView
         self._time = SensorTime(clock)
         self._pace = Pace(wanted.fps)
-        self._stills = Stills()
         self._layout = device.layouts[SENT]
         self._frame = new_frame(self._layout.width, self._layout.height)
         rate = (bitrate_bps, key_frame_every_s)
         self._encoder: HardwareEncoder | H264Encoder = _hardware_encoder(
             device.camera, wanted, *rate, self._give
         ) or H264Encoder(self._layout.width, self._layout.height, wanted.fps, *rate, bt709=True)
-        self._thread: CaptureThread[AccessUnit] = CaptureThread("picamera", QUEUED_PICTURES, self._capture)
-
-    def __aiter__(self) -> AsyncIterator[AccessUnit]:
-        return self._thread
+        self._start("picamera", QUEUED_PICTURES)
 
     def force_key_frame(self) -> None:
         """Make the next picture a key frame."""
@@ -180,13 +178,9 @@ class PiCameraStream:
         """Leave pictures out before they are encoded, from the next one on."""
         self._encoder.set_frame_rate(self._pace.set_frame_rate(fps))
 
-    async def still(self) -> bytes:
-        """The next picture of the whole sensor mode, as JPEG: copied between two pictures, developed beside them."""
-        return await self._stills.take()
-
     async def close(self) -> None:
         """Stop the thread and the encoder."""
-        await self._thread.close()
+        await super().close()
         if isinstance(self._encoder, HardwareEncoder):
             await asyncio.to_thread(self._encoder.close)
 

@@ -44,13 +44,13 @@ class TranscodingStream(FilePlayer):
     def __init__(
         self, facts: MediaFile, settings: EncodingSettings, schedule: Schedule, clock: LessonClock, after_us: int
     ) -> None:
-        super().__init__(facts, schedule, clock, after_us, queued_pictures=QUEUED_PICTURES)
+        super().__init__(facts, schedule, clock, after_us)
         self._settings = settings
         self._bitrate_bps = settings.bitrate_bps
         self._fps = settings.fps
         self._encoder: H264Encoder | None = None
         self._next_us = 0
-        self.start()
+        self._start("file-camera", QUEUED_PICTURES)
 
     def force_key_frame(self) -> None:
         """Make the next picture a key frame."""

@@ -12,10 +12,11 @@ from contextlib import asynccontextmanager
 from appliance.capture.base import AccessUnit, Luma
 from appliance.capture.clock import LessonClock
 from appliance.capture.h264 import US_PER_S, H264Encoder
-from appliance.capture.pictures import Stills, copied, new_frame, plane_views
+from appliance.capture.pictures import copied, new_frame, plane_views
 from appliance.capture.simulated.classroom import Classroom
 from appliance.capture.simulated.room import Planes
 from appliance.capture.thread import CaptureThread
+from appliance.capture.threaded_camera import ThreadedCamera
 
 QUEUED_PICTURES = 3  # a tenth of a second; when the loop is stalled longer, pictures are dropped before they are drawn
 
@@ -53,7 +54,7 @@ class SimulatedCamera:
             self._last = clock, stream.newest
 
 
-class SimulatedCameraStream:
+class SimulatedCameraStream(ThreadedCamera):
     """The open camera."""
 
     def __init__(
@@ -65,6 +66,7 @@ class SimulatedCameraStream:
         clock: LessonClock,
         first: int,
     ) -> None:
+        super().__init__()
         self.newest = first - 1
         self._classroom = classroom
         self._encoder = encoder
@@ -73,11 +75,7 @@ class SimulatedCameraStream:
         self._drawn = 0
         self._frames = [new_frame(*size) for _ in range(2)]  # in turn, so that one is whole while the other is drawn
         self._planes = [Planes(*plane_views(frame)) for frame in self._frames]
-        self._stills = Stills()
-        self._thread: CaptureThread[AccessUnit] = CaptureThread("simulated-camera", QUEUED_PICTURES, self._capture)
-
-    def __aiter__(self) -> AsyncIterator[AccessUnit]:
-        return self._thread
+        self._start("simulated-camera", QUEUED_PICTURES)
 
     def force_key_frame(self) -> None:
         """Make the next picture a key frame."""
@@ -92,17 +90,9 @@ class SimulatedCameraStream:
         self._wanted_fps = min(fps, self._fps)
         self._encoder.set_frame_rate(self._wanted_fps)
 
-    async def still(self) -> bytes:
-        """The next picture as JPEG."""
-        return await self._stills.take()
-
     def board(self, capture_us: int) -> Luma:
         """The board without the teacher, noise, changing light and time code, as it was at ``capture_us``."""
         return self._classroom.board(capture_us)
-
-    async def close(self) -> None:
-        """Stop the thread."""
-        await self._thread.close()
 
     def _capture(self, thread: CaptureThread[AccessUnit]) -> None:
         number = self.newest + 1
