@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from appliance.capture.clock import LessonClock
-from appliance.capture.sound_meter import SoundFigures
 from appliance.hw.health import Health
+from appliance.hw.patterns import Pattern, pattern_of
 from appliance.lesson import Signal
 from wire.messages import KitState
+
+if TYPE_CHECKING:
+    from appliance.capture.sound_meter import SoundFigures  # its numpy is nothing that a panel waits for
 
 Button = Literal["start", "curtain", "still"]
 BUTTONS: tuple[Button, ...] = ("start", "curtain", "still")
@@ -85,6 +88,11 @@ class Face:
     health: Health = field(default_factory=Health)
     notice: Fault | None = None
     link: LinkFace = field(default_factory=LinkFace)
+
+    @property
+    def pattern(self) -> Pattern:
+        """What the tally lamp plays."""
+        return pattern_of(self.tally, notice=self.notice is not None)
 
 
 class OpenPanel(Protocol):

@@ -1,10 +1,9 @@
 """How the tally lamp tells each state: colours and rhythm, as data, and what of it is lit at a time.
 
 Every panel plays these: the simulated page in CSS, a real one on its LED. Pure: the caller brings the time. Not here:
-which state shows which tally (``lesson.py``). The table is DESIGN.md's, with the setup
-page's preview beside it: amber, as ever when the camera is open and nobody is meant to see it live, in a beat that no
-lesson has. No pattern flashes more than three times a
-second (WCAG 2.3.1).
+which state shows which tally (``lesson.py``). The table is DESIGN.md's, with the setup page's preview beside it: amber,
+as ever when the camera is open and nobody is meant to see it live, in a beat that no lesson has. No pattern flashes
+more than three times a second (WCAG 2.3.1).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What every lamp of a real panel shows of a face, at a time: pure. Played by ``panel.py``.
 
-The tally plays ``patterns.pattern_of``. A button may have a light of its own: start's is lit while a press starts a
+The tally plays ``Face.pattern``. A button may have a light of its own: start's is lit while a press starts a
 lesson, and counts a hold down; curtain's is lit while the curtain is closed; still's, while there is a picture to take.
 Where start has no light, the tally itself fades with the hold, but never goes out: that would say that the camera is
 closed.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from appliance.hw.base import Face
-from appliance.hw.patterns import Colour, colour_at, pattern_of
+from appliance.hw.patterns import Colour, colour_at
 
 LampKind = Literal["rgb", "leds", "none"]
 
@@ -41,11 +41,10 @@ class Lights:
 
 def lights_at(face: Face, at_ms: int, lamp: LampKind, *, pwm: bool, start_has_light: bool) -> Lights:
     """What is lit ``at_ms`` after the face's tally was first shown."""
-    pattern = pattern_of(face.tally, notice=face.notice is not None)
     left = 1.0 - face.hold if face.hold_for is not None else None
     fades = 1.0 if left is None or start_has_light or not pwm else FADES_TO + (1 - FADES_TO) * left
     return Lights(
-        tally=_tally(colour_at(pattern, at_ms), lamp, fades, pwm=pwm),
+        tally=_tally(colour_at(face.pattern, at_ms), lamp, fades, pwm=pwm),
         start=float(face.state in ("idle", "preview")) if left is None else _counted_down(left, pwm=pwm),
         curtain=float(face.state == "curtain"),
         still=float(face.state in ("starting", "live", "degraded")),

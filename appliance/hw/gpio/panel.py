@@ -18,7 +18,7 @@ from appliance.hw.contacts import Contact
 from appliance.hw.gpio.buzzer import LineBuzzer
 from appliance.hw.gpio.lights import Lights, lights_at
 from appliance.hw.gpio.lines import Lines, open_lines
-from appliance.hw.patterns import pattern_of, until_change_ms
+from appliance.hw.patterns import until_change_ms
 from appliance.hw.pins import NOT_THERE
 from appliance.settings import PanelSection
 
@@ -117,7 +117,7 @@ class OpenGpioPanel:
         has_light = self._settings.pins.start_light != NOT_THERE
         settings = self._settings
         self._put(lights_at(self._face, at_ms, settings.lamp, pwm=settings.pwm, start_has_light=has_light))
-        left_ms = until_change_ms(pattern_of(self._face.tally, notice=self._face.notice is not None), at_ms)
+        left_ms = until_change_ms(self._face.pattern, at_ms)
         if left_ms is not None:
             self._at("lamps", self._since_s + (at_ms + left_ms) / 1000, self._light)
         else:

@@ -6,12 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from appliance.hw.base import Face, LessonFace
-from appliance.hw.patterns import pattern_of
 
 
 def status(face: Face) -> dict[str, Any]:
     """What scripts, tests and the page read; the lesson's age is as of now."""
-    pattern = pattern_of(face.tally, notice=face.notice is not None)
+    pattern = face.pattern
     return {
         "state": face.state,
         "tally": face.tally,
