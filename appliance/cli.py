@@ -92,7 +92,7 @@ def _run(settings: KitSettings) -> int:
 
 
 def _lamps_off(settings: KitSettings) -> int:
-    from appliance.kit import darken
+    from appliance.panels import darken
 
     asyncio.run(darken(settings.panel))
     return OK

@@ -1,8 +1,8 @@
-"""The kit, put together: the only place that names concrete cameras, microphones and panels.
+"""The kit, put together: the only place that names concrete cameras and microphones.
 
 Not here: what a press does (``lesson.py``), how it is carried out (``director.py``), the relay's clients
-(``relay_link.py``). Stopping goes stage by stage, each
-with a deadline; together they stay under ``STOP_AT_MOST_S`` of ``cli.py``, which systemd and ``make run`` wait.
+(``relay_link.py``), which panel (``panels.py``). Stopping goes stage by stage, each with a deadline; together they stay
+under ``STOP_AT_MOST_S`` of ``cli.py``, which systemd and ``make run`` wait.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from appliance.capture.base import Camera, Microphone
 from appliance.capture.microphone import configured_microphone
 from appliance.director import Director
 from appliance.discovery import page_port
-from appliance.hw.base import Edge, Panel
+from appliance.hw.base import Edge
 from appliance.hw.health import BoardHealth
-from appliance.hw.none import NoPanel
 from appliance.kept_lesson import KeptLesson, LessonKeeper
 from appliance.kit_crew import KitCrew
+from appliance.panels import new_panel
 from appliance.pi_camera import pi_camera
 from appliance.power import switch_off
 from appliance.relay_link import RelayLink
 from appliance.service_report import log_fields, status_text, vitals_of
-from appliance.settings import CameraSection, KitSettings, MicrophoneSection, PanelSection
+from appliance.settings import CameraSection, KitSettings, MicrophoneSection
 from appliance.setup.service import SetupPage
 from appliance.stream.enrol import enrol_now as enrol_now  # noqa: PLC0414  # for commands/, which name no adapter
 from appliance.stream.probe import open_relay_probe as open_relay_probe  # noqa: PLC0414  # likewise
@@ -186,23 +186,3 @@ def _new_microphone(settings: MicrophoneSection) -> Microphone:
     from appliance.capture.simulated.microphone import SimulatedMicrophone
 
     return SimulatedMicrophone()
-
-
-async def darken(settings: PanelSection) -> None:
-    """Put out every lamp that a kit which died may have left lit. Raises ``PanelUnavailable``, if one still runs."""
-    if settings.kind == "gpio":
-        async with new_panel(settings).open(lambda _: None):
-            log.info("the lamps are off")
-
-
-def new_panel(settings: PanelSection) -> Panel:
-    """The panel that the settings name, off."""
-    if settings.kind == "none":
-        return NoPanel()
-    if settings.kind == "gpio":
-        from appliance.hw.gpio.panel import GpioPanel
-
-        return GpioPanel(settings)
-    from appliance.hw.simulated.server import SimulatedPanel
-
-    return SimulatedPanel(settings.host, settings.port)

@@ -45,8 +45,8 @@ ADAPTERS: Mapping[str, tuple[str, ...]] = {
     "appliance.capture.file": ("appliance.kit",),
     "appliance.capture.microphone": ("appliance.kit",),
     "appliance.capture.picamera": ("appliance.kit",),
-    "appliance.hw.simulated": ("appliance.kit",),
-    "appliance.hw.gpio": ("appliance.kit",),
+    "appliance.hw.simulated": ("appliance.panels",),
+    "appliance.hw.gpio": ("appliance.panels",),
     "appliance.stream": ("appliance.kit", "appliance.relay_link"),
     "relay.engines.embedded": ("relay.app",),
 }

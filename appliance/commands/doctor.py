@@ -21,7 +21,8 @@ from appliance.discovery import look_around
 from appliance.errors import KitError, PanelUnavailable
 from appliance.hw.base import Face
 from appliance.identity import Credentials
-from appliance.kit import new_panel, new_sources, open_relay_probe
+from appliance.kit import new_sources, open_relay_probe
+from appliance.panels import new_panel
 from appliance.preflight import (
     Finding,
     Name,

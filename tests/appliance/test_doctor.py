@@ -20,7 +20,8 @@ from appliance.cli import OK, main
 from appliance.commands import doctor as doctor_module
 from appliance.commands.doctor import NOT_READY
 from appliance.hw.base import Edge, Face
-from appliance.kit import enrol_now, new_panel, new_sources
+from appliance.kit import enrol_now, new_sources
+from appliance.panels import new_panel
 from appliance.settings import CameraSection, MicrophoneSection, PanelSection, RelaySection
 from tests.running import FoundedSchool, RunningRelay, free_port
 
