@@ -114,22 +114,22 @@ boot() {
     cp "$2" "$folder/parta.toml"
     # shellcheck disable=SC2016 # expanded by the inner shell
     exec unshare --mount bash -euc '
-        mkdir -p "$1/work" "$1/vm"
-        mount --bind "$2" "$1/work"
+        mkdir -p "$1/machine" "$1/vm"
+        mount --bind "$2" "$1/machine"
         mount --bind "$3" "$1/vm"
         mount --rbind /dev "$1/dev"
         cd /
         truncate -s '"$CARD_KB"'K "$2/card"
-        chroot "$1" mkfs.vfat -n BOOTFS /work/card >/dev/null
-        chroot "$1" mcopy -i /work/card /work/parta.toml ::parta.toml
-        exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin TMPDIR=/work qemu-system-x86_64 \
+        chroot "$1" mkfs.vfat -n BOOTFS /machine/card >/dev/null
+        chroot "$1" mcopy -i /machine/card /machine/parta.toml ::parta.toml
+        exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin TMPDIR=/machine qemu-system-x86_64 \
             -nodefaults -no-user-config -display none -no-reboot -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 1536 \
             -kernel /vm/kernel -initrd /vm/initrd \
             -append "root=LABEL=root ro console=ttyS0 quiet systemd.show_status=1 net.ifnames=0" \
-            -drive file=/vm/disk,format=raw,if=virtio,snapshot=on -drive file=/work/card,format=raw,if=virtio \
+            -drive file=/vm/disk,format=raw,if=virtio,snapshot=on -drive file=/machine/card,format=raw,if=virtio \
             -netdev user,id=net -device virtio-net-pci,netdev=net,romfile= -device virtio-rng-pci \
-            -serial file:/work/console.log -device virtio-serial-pci \
-            -chardev socket,id=agent,path=/work/agent,server=on,wait=off \
+            -serial file:/machine/console.log -device virtio-serial-pci \
+            -chardev socket,id=agent,path=/machine/agent,server=on,wait=off \
             -device virtserialport,chardev=agent,name=parta.test' \
         bash "$(realpath "$TOOLS")" "$folder" "$(realpath "$VM")"
 }
