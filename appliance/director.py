@@ -318,9 +318,8 @@ class Director:
         if self._capture is not None:
             self._capture.cut()
         if self._lesson.phase == "ending":
-            self._crew.keep(
-                None
-            )  # a kit that dies while its devices close must not teach on against the teacher's will
+            # A kit that dies while its devices close must not teach on against the teacher's will.
+            self._crew.keep(None)
         self._close_asked.set()
 
     def _take_still(self) -> None:
