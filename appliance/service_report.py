@@ -16,8 +16,8 @@ from service.watch import alive
 from wire.messages import KitState, KitStatus
 
 # Camera and microphone heal by themselves (``capture/worker.py``, ``capture/fanout.py``): longer than they may take for
-# that (33.5 s for a worker's three starts, 30 s between two openings). Beyond, an opening or a closing hangs.
-SOURCE_ADVANCES_WITHIN_S = 45.0
+# that (78.5 s for a worker's three starts, 30 s between two openings). Beyond, an opening or a closing hangs.
+SOURCE_ADVANCES_WITHIN_S = 90.0
 
 _STATES: Mapping[KitState | Literal["preview"], str] = {
     "idle": "ready",

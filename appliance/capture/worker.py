@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 class Patience:
     """How long a worker may take before it counts as hung."""
 
-    first_picture_s: float = 10.0  # a Zero 2 W loads libcamera and its libraries from a memory card
+    load_s: float = 15.0  # a Zero 2 W reads Python, libcamera and their libraries from a memory card
+    first_picture_s: float = 10.0  # from then on: the sensor starts, and its exposure settles
     silent_s: float = 2.0  # sixty pictures; nobody raises when a camera is unplugged, frames just stop
     close_s: float = 1.2  # with reap_s within kit.py's STOP_LESSON_S; closing a lost camera can block for ever
     reap_s: float = 0.5  # a killed process is gone at once, or hangs in its driver and is given up
@@ -38,7 +39,7 @@ class Patience:
     @property
     def silent_at_most_s(self) -> float:
         """By then it gives pictures, or is lost."""
-        return self.silent_s + self.failures * (self.first_picture_s + self.reap_s)
+        return self.silent_s + self.failures * (self.load_s + self.first_picture_s + self.reap_s)
 
 
 async def _stay() -> None:
@@ -170,10 +171,12 @@ class WorkerStream:
         for kind, value in self._wishes.items():
             self._worker.say(kind, value)
         self._worker.open(self._clock)
-        self._settles_s = loop.time() + self._patience.first_picture_s + self._patience.settled_s
-        self._first = await self._worker.next(self._patience.first_picture_s)
+        patience = self._patience
+        self._settles_s = loop.time() + patience.load_s + patience.first_picture_s + patience.settled_s
+        await self._worker.loaded(patience.load_s)
+        self._first = await self._worker.next(patience.first_picture_s)
         self.view = self._worker.view
-        self._settles_s = loop.time() + self._patience.settled_s
+        self._settles_s = loop.time() + patience.settled_s
 
     async def _next(self) -> AccessUnit:
         if self._first is not None:

@@ -89,10 +89,14 @@ class WorkerChild:
         """Whether it gives nothing any more."""
         return self._end is not None
 
-    async def loaded(self) -> None:
-        """Wait until its libraries are there. Raises ``CameraUnavailable``."""
-        while not self._loaded:
-            await self._more_news()
+    async def loaded(self, within_s: float) -> None:
+        """Wait until its libraries are there. Raises ``CameraUnavailable``; ``StopAsyncIteration`` at a natural end."""
+        try:
+            async with asyncio.timeout(within_s):
+                while not self._loaded:
+                    await self._more_news()
+        except TimeoutError:
+            raise CameraUnavailable(f"its libraries were not loaded within {within_s:g} s") from None
 
     async def ended(self) -> CameraUnavailable:
         """Wait until it is gone; why it is."""
@@ -154,7 +158,7 @@ class WorkerChild:
         with suppress(ProcessLookupError):  # it went by itself a moment ago
             self._process.kill()
         if not await self._gone(reap_s):
-            log.error("the camera's worker %d hangs in a driver and cannot be killed", self._process.pid)
+            log.error("the camera's worker %d was killed, but is not gone after %g s", self._process.pid, reap_s)
 
     async def _more_news(self) -> None:
         if self._end is not None:

@@ -64,7 +64,7 @@ def maps_of(pid: int) -> str:
 async def test_a_worker_that_waits_has_loaded_picamera2_and_holds_no_device() -> None:
     worker = await WorkerChild.start(Recipe(PI_CAMERA, SMALL))
     try:
-        await worker.loaded()
+        await worker.loaded(PATIENCE_S)
         assert worker.pid is not None
         assert "libcamera" in maps_of(worker.pid)
         assert not devices_of(worker.pid)

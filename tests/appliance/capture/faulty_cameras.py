@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -30,6 +31,12 @@ def crashes_at_start() -> SimulatedCamera:
 def hangs_at_start() -> SimulatedCamera:
     """A driver that never answers."""
     os.kill(os.getpid(), signal.SIGSTOP)
+    return healthy()
+
+
+def slow_to_load(load_s: float) -> SimulatedCamera:
+    """Libraries that come from a slow memory card."""
+    time.sleep(load_s)
     return healthy()
 
 

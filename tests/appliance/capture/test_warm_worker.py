@@ -43,7 +43,7 @@ async def kept_warm(monkeypatch: pytest.MonkeyPatch, factory: str, **options: ob
     start, watching = WorkerChild.start, list[asyncio.Task[None]]()
 
     async def tell(worker: WorkerChild) -> None:
-        await worker.loaded()
+        await worker.loaded(PATIENCE_S)
         assert worker.pid is not None
         kept.loaded.put_nowait(worker.pid)
 

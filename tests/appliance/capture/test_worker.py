@@ -25,7 +25,7 @@ from tests.appliance.capture.reading import PATIENCE_S, decoded, take, take_unti
 
 # Shorter than a kit's, but for what a loaded machine needs to start a process.
 QUICK = Patience(first_picture_s=15.0, silent_s=0.5, close_s=0.5, reap_s=2.0, settled_s=60.0)
-HANGS_SOON = Patience(first_picture_s=0.3, silent_s=0.3, close_s=0.3, reap_s=2.0)
+HANGS_SOON = Patience(load_s=0.3, first_picture_s=0.3, silent_s=0.3, close_s=0.3, reap_s=2.0)
 
 
 def camera(name: str, patience: Patience = QUICK, **options: object) -> WorkerCamera:
@@ -87,6 +87,13 @@ async def test_three_failures_in_a_row_are_a_lost_camera(name: str, patience: Pa
     with pytest.raises(CameraUnavailable, match="3 times in a row"):
         async with camera(name, patience).open(LessonClock.start()):
             pytest.fail("it gave a picture")
+
+
+async def test_loading_its_libraries_takes_nothing_from_the_time_for_its_first_picture() -> None:
+    patience = Patience(load_s=15.0, first_picture_s=1.5)
+    async with camera("slow_to_load", patience, load_s=2.0).open(LessonClock.start()) as stream:
+        await take(stream, 1)
+        assert stream.restarts == 0
 
 
 async def test_three_kills_in_a_row_are_a_lost_camera() -> None:
