@@ -53,6 +53,7 @@ HD = Wanted(1280, 720, 30)
         (CAMERA_3, replace(HD, fps=14), (4608, 2592)),  # slow enough for every pixel
         (CAMERA_2, HD, (1640, 1232)),
         (CAMERA_2, replace(HD, fps=42), (1640, 1232)),  # 41.85 rounds up
+        (CAMERA_2, replace(HD, fps=21), (3280, 2464)),
     ],
 )
 def test_a_lesson_shows_the_whole_view_in_the_largest_mode_that_keeps_its_rate(
