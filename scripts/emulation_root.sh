@@ -4,6 +4,7 @@
 #
 #   emulation_root.sh make              makes .cache/emulation-root, anew when what goes into it has changed
 #   emulation_root.sh run COMMAND …     runs a command in it, with this folder read-only as /src
+#   emulation_root.sh test ARGS …       runs the tests of a Pi's camera in it; pytest's arguments choose
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -48,8 +49,15 @@ run_in_root() {
             LIBCAMERA_LOG_LEVELS="*:ERROR" "$@"' sh "$ROOT" "$@"
 }
 
+# No conftest.py: it needs what only the whole project's environment has. -p: the leak check is kept.
+run_tests() {
+    run_in_root python3 -m pytest -p no:cacheprovider --noconftest -p tests.leaks \
+        tests/emulation/test_picamera2.py tests/conformance/test_camera.py -k picamera2 "$@"
+}
+
 case "${1:-}" in
     make) make_root ;;
+    test) shift && run_tests "$@" ;;
     run) shift && run_in_root "$@" ;;
-    *) fail "say make or run" ;;
+    *) fail "say make, run or test" ;;
 esac

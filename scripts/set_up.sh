@@ -8,6 +8,7 @@
 #   set_up.sh service                   systemd-python built against libsystemd, and systemd-analyze
 #   set_up.sh network                   coturn, iproute2 and nftables, for tests in network namespaces
 #   set_up.sh emulation                 mmdebstrap, which makes the root of scripts/emulation_root.sh
+#   set_up.sh libcamera                 that root itself, where this machine can make one
 #   set_up.sh browser                   Chromium and a font with Cyrillic letters, from Debian's packages
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -128,6 +129,17 @@ emulation() {
     command -v mmdebstrap >/dev/null || apt_install mmdebstrap
 }
 
+# Part of every test run, so it is left out, and says so, where a root folder cannot be had without asking.
+libcamera() {
+    mkdir -p .cache
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null || ! unshare --mount --pid --fork true 2>/dev/null; then
+        say "picamera2 on the real libcamera is left out: it needs Debian, and root with mounts (make test-libcamera)"
+        return
+    fi
+    emulation
+    scripts/emulation_root.sh make
+}
+
 case "${1:-}" in
     python) make_venv && install_python_packages "${2:?running or testing}" ;;
     node) node_packages ;;
@@ -135,6 +147,7 @@ case "${1:-}" in
     audio) audio ;;
     service) service ;;
     emulation) emulation ;;
+    libcamera) libcamera ;;
     network) network ;;
-    *) fail "say python, node, browser, audio, network, service or emulation" ;;
+    *) fail "say python, node, browser, audio, network, service, emulation or libcamera" ;;
 esac

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.leaks import leaves_no_task_behind, leaves_nothing_behind
 from tests.running import FoundedSchool
 
 __all__ = ["founded_school", "leaves_no_task_behind", "leaves_nothing_behind"]
+
+
+# Tests that run whole programs or a browser in real time, and fill a core with it: one at a time.
+REAL_TIME = ("browser", "interop", "conformance", "emulation", "network", "systemd", "scripts", "relay/engines")
+TESTS = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Say which tests may run side by side (``pytest -n 2 --dist loadgroup``): modules, but for the real-time ones."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        module = item.path.relative_to(TESTS).as_posix()
+        item.add_marker(pytest.mark.xdist_group("real time" if module.startswith(REAL_TIME) else module))
 
 
 @pytest.fixture(scope="session")

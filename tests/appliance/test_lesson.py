@@ -277,7 +277,7 @@ def test_an_event_that_matters(state: Lesson, event: Event, after: Lesson, actio
     assert step(state, event) == (after, actions)
 
 
-@pytest.mark.parametrize(("state", "event"), [(s, e) for s, row in UNMOVED.items() for e in row])
+@pytest.mark.parametrize(("state", "event"), [(s, e) for s, row in UNMOVED.items() for e in Event if e in row])
 def test_an_event_that_changes_nothing(state: Lesson, event: Event) -> None:
     assert step(state, event) == (state, ())
 

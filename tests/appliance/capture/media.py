@@ -66,7 +66,7 @@ def _picture_stream(container: OutputContainer, recipe: Recipe) -> av.VideoStrea
         # "ultrafast" has nothing that is not constrained baseline, whatever the profile
         preset = "ultrafast" if recipe.profile == "baseline" else "veryfast"
         kbps = recipe.bits_per_s // 1000
-        cap = f":vbv-maxrate={kbps}:vbv-bufsize={2 * kbps}" if recipe.capped else ""
+        cap = f":vbv-maxrate={kbps}:vbv-bufsize={kbps}" if recipe.capped else ""
         stream.options = {"preset": preset, "profile": recipe.profile, "x264-params": f"scenecut=0{cap}"}
         if not recipe.b_frames:
             stream.options = {**stream.options, "tune": "zerolatency"}
