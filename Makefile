@@ -47,7 +47,8 @@ check: $(TESTING) $(NODE) ## lint, format, types (Python and the pages) and impo
 	npm run --silent check
 	$(PY) -m pytest -q tests/test_architecture.py tests/test_documents.py
 
-bench: $(TESTING) $(BROWSER) ## measure latency, skew and CPU, and print the machine
+bench: $(TESTING) $(BROWSER) $(LIBCAMERA) ## measure latency, skew and CPU, and print the machine
+	@! [ -e .cache/emulation-root.made-of ] || scripts/emulation_root.sh kit
 	$(PY) -m bench
 
 soak: $(TESTING) $(BROWSER) ## run one long lesson and see that nothing grows; MINUTES=30

@@ -38,7 +38,7 @@ async def open_to_picture(school: RunningSchool, browser: Browser, runs: int) ->
         page = await blank_page(browser)
         opened_s = time.time()
         await page.goto(school.class_url)
-        samples.append(await _first_picture_s(page, opened_s) - opened_s)
+        samples.append(await first_picture_s(page, opened_s) - opened_s)
         await page.context.close()
     return Figure("open → first picture", "ms", tuple(1000 * sample for sample in samples), median_at_most=500)
 
@@ -61,7 +61,8 @@ async def glass_to_glass(school: RunningSchool, browser: Browser, length_s: floa
     return Figure("glass to glass", "ms", tuple(samples), median_at_most=150, p95_at_most=250)
 
 
-async def _first_picture_s(page: Page, after_s: float) -> float:
+async def first_picture_s(page: Page, after_s: float) -> float:
+    """The wall time (s) of the first picture that the page showed after ``after_s``."""
     shown = "lessonProbe.frames.find((f) => f.at_unix_ms > after)"
     await until_true(page, f"(after) => {shown} !== undefined", after_s * 1000)
     return float(await page.evaluate(f"(after) => {shown}.at_unix_ms", after_s * 1000)) / 1000

@@ -4,6 +4,7 @@
 #
 #   emulation_root.sh make              makes .cache/emulation-root, anew when what goes into it has changed
 #   emulation_root.sh run COMMAND …     runs a command in it, with this folder read-only as /src
+#   emulation_root.sh kit               makes it hold all that a whole kit imports, for bench/press_edge.py
 #   emulation_root.sh test ARGS …       runs the tests of a Pi's camera in it; pytest's arguments choose
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -34,6 +35,17 @@ install_ours() {
         as_root chroot "$ROOT" tcc -shared -o /opt/udmabuf.so /opt/udmabuf.c
 }
 
+# The kit's own locked packages, and gpiozero without lgpio: in there, pins are gpiozero's mock ones.
+fill_for_a_kit() {
+    local stamp=$ROOT/opt/kit.made-of now
+    now=$(cat requirements/kit.txt requirements/pins.txt | sha256sum)
+    [ "$(cat "$stamp" 2>/dev/null)" != "$now" ] || return 0
+    say "installing the locked packages of requirements/kit.txt, and gpiozero"
+    locked_packages requirements/kit.txt "$ROOT/opt/kit"
+    locked_packages <(awk '/^[a-z]/ { keep = /^(colorzero|gpiozero)==/ } keep' requirements/pins.txt) "$ROOT/opt/kit"
+    echo "$now" | as_root tee "$stamp" >/dev/null
+}
+
 # Namespaces of its own: the mounts go with the command, and so does every process that it leaves behind.
 run_in_root() {
     [ -e "$STAMP" ] || fail "$ROOT is not there; make test-libcamera makes it"
@@ -45,7 +57,7 @@ run_in_root() {
         mount --bind . "$root/src"
         mount -o remount,bind,ro "$root/src"
         exec chroot "$root" env -i -C /src PATH=/usr/sbin:/usr/bin LANG=C.UTF-8 HOME=/root PYTHONDONTWRITEBYTECODE=1 \
-            PYTHONPATH=/src/tests/emulation/shims:/src:/opt/site LD_PRELOAD=/opt/udmabuf.so \
+            PYTHONPATH=/src/tests/emulation/shims:/src:/opt/site:/opt/kit LD_PRELOAD=/opt/udmabuf.so \
             LIBCAMERA_LOG_LEVELS="*:ERROR" "$@"' sh "$ROOT" "$@"
 }
 
@@ -57,7 +69,8 @@ run_tests() {
 
 case "${1:-}" in
     make) make_root ;;
+    kit) make_root && fill_for_a_kit ;;
     test) shift && run_tests "$@" ;;
     run) shift && run_in_root "$@" ;;
-    *) fail "say make, run or test" ;;
+    *) fail "say make, kit, run or test" ;;
 esac
