@@ -16,8 +16,8 @@ from av.video.frame import PictureType
 from appliance.capture.base import AccessUnit
 
 START_CODE = b"\x00\x00\x00\x01"
-NAL_SLICE, NAL_IDR, NAL_SPS, NAL_PPS = 1, 5, 7, 8  # ITU-T H.264 table 7-1
-PROFILE_BASELINE = 66
+NAL_SLICE, NAL_IDR, NAL_SPS, NAL_PPS, NAL_DELIMITER = 1, 5, 7, 8, 9  # ITU-T H.264 table 7-1
+PROFILE_BASELINE, PROFILE_MAIN, PROFILE_EXTENDED = 66, 77, 88
 CONSTRAINT_SET1 = 0x40  # with profile 66: constrained baseline, which has no B slices (§A.2.1.1)
 
 US_PER_S = 1_000_000
@@ -74,6 +74,61 @@ def is_constrained_baseline(data: bytes) -> bool:
         if unit[0] & 0x1F == NAL_SPS and len(unit) > 3:
             return unit[1] == PROFILE_BASELINE and bool(unit[2] & CONSTRAINT_SET1)
     return False
+
+
+def picture_size(sps: bytes) -> tuple[int, int]:
+    """Width and height of the pictures of an SPS (a NAL unit, §7.3.2.1.1) without extended chroma formats, such as
+    constrained baseline's. Raises ``ValueError`` for others, and for a torn one."""
+    if len(sps) < 4 or sps[1] not in {PROFILE_BASELINE, PROFILE_MAIN, PROFILE_EXTENDED}:
+        raise ValueError("not an SPS of the profiles baseline, main or extended")
+    bits = _Bits(sps[4:].replace(b"\x00\x00\x03", b"\x00\x00"))
+    bits.skip_codes(2)  # the SPS's number, log2_max_frame_num
+    if (order := bits.code()) == 0:
+        bits.skip_codes(1)
+    elif order == 1:
+        bits.flag()
+        bits.skip_codes(2)
+        bits.skip_codes(bits.code())
+    bits.skip_codes(1)  # max_num_ref_frames
+    bits.flag()
+    width, height = 16 * (bits.code() + 1), 16 * (bits.code() + 1)
+    frames_only = bits.flag()
+    height *= 1 if frames_only else 2
+    if not frames_only:
+        bits.flag()
+    bits.flag()
+    if bits.flag():  # cropped, in units of the chroma of 4:2:0
+        left, right, top, bottom = (bits.code() for _ in range(4))
+        width, height = width - 2 * (left + right), height - (2 if frames_only else 4) * (top + bottom)
+    return width, height
+
+
+class _Bits:
+    """Reads an RBSP's bits (§9.1)."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value = int.from_bytes(data, "big")
+        self._left = len(data) * 8
+
+    def flag(self) -> bool:
+        if self._left <= 0:
+            raise ValueError("a torn SPS")
+        self._left -= 1
+        return bool(self._value >> self._left & 1)
+
+    def code(self) -> int:
+        """ue(v); se(v) has the same length."""
+        zeros = 0
+        while not self.flag():
+            zeros += 1
+        value = 1
+        for _ in range(zeros):
+            value = value << 1 | self.flag()
+        return value - 1
+
+    def skip_codes(self, count: int) -> None:
+        for _ in range(count):
+            self.code()
 
 
 def avcc_parameter_sets(record: bytes) -> bytes:

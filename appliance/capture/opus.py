@@ -1,4 +1,4 @@
-"""Voice as Opus: 20 ms, mono, in-band FEC, encoded once for everybody. Not here: RTP, AAC for the record path.
+"""Voice as Opus: 20 ms, mono, in-band FEC, encoded once for everybody. Not here: RTP, the recording's AAC (``aac.py``).
 
 libopus looks 6.5 ms ahead: what a decoder plays for a packet was captured that much before the block that went in.
 ``OpusFrame.capture_us`` says so, which keeps voice and picture together (a sink needs no pre-skip arithmetic).

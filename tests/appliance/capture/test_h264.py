@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from appliance.capture import h264
 from appliance.capture.base import AccessUnit
-from appliance.capture.h264 import H264Encoder
+from appliance.capture.h264 import NAL_SPS, H264Encoder, nal_units, picture_size
 from appliance.capture.pictures import new_frame, plane_views
 from tests.appliance.capture.reading import decoded
 
@@ -191,3 +191,13 @@ def test_a_rate_above_the_opened_one_does_not_wait_for_the_regular_key_frame() -
     assert len(keys) == 1, "one is enough"
     assert keys[0] - low[10].capture_us <= 1_100_000
     assert bits_per_s(high[-25:]) > 1_200_000
+
+
+@pytest.mark.parametrize("size", [(160, 120), (320, 180), (1280, 720), (1920, 1080), (642, 362)])
+def test_the_size_of_pictures_is_read_from_their_sps(size: tuple[int, int]) -> None:
+    unit = H264Encoder(*size, 30, 500_000).encode(new_frame(*size), 0)
+    sps = next(nal for nal in nal_units(unit.data) if nal[0] & 0x1F == NAL_SPS)
+    assert picture_size(sps) == size
+    for torn in range(7):
+        with pytest.raises(ValueError, match="SPS"):
+            picture_size(sps[:torn])
