@@ -63,6 +63,14 @@ class Crew(Protocol):
         """Open the sources for the setup page alone, until the context is left. Never raises for a dead one."""
         ...
 
+    def begin_recording(self, lesson: RunningLesson, *, goes_on: bool) -> None:
+        """Record what is captured from now on; ``goes_on``: the kit died in this lesson, and is back."""
+        ...
+
+    def end_recording(self) -> None:
+        """The lesson is over: close its recording."""
+        ...
+
     async def broadcast(self, lesson: RunningLesson) -> None:
         """Bring the lesson to the relay until cancelled, through every outage."""
         ...

@@ -72,7 +72,7 @@ class Director:
             Action.CLOSE_CAPTURE: self._cut_capture,
             Action.END_LESSON: self._end_lesson,
             Action.BEGIN_LESSON: self._begin_lesson,
-            Action.RESUME_LESSON: self._start_broadcast,
+            Action.RESUME_LESSON: self._resume_lesson,
             Action.SHOW: self._tell,
             Action.OPEN_CAPTURE: self._open_capture,
             Action.OPEN_PREVIEW: self._open_preview,
@@ -263,6 +263,11 @@ class Director:
         self._running = RunningLesson(uuid.uuid4().hex, LessonClock.start())
         log.info("lesson %s begins", self._running.lesson_id)
         self._buzzer.sound("begun")
+        self._crew.begin_recording(self._running, goes_on=False)
+        self._start_broadcast()
+
+    def _resume_lesson(self) -> None:
+        self._crew.begin_recording(self._now, goes_on=True)
         self._start_broadcast()
 
     def _start_broadcast(self) -> None:
@@ -275,6 +280,7 @@ class Director:
             self._broadcast.cancel()
         self._broadcast = self._running = self._delivery = None
         self._never("stale")
+        self._crew.end_recording()
         self._crew.keep(None)
         self._buzzer.sound("ended")
 

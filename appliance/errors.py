@@ -21,6 +21,12 @@ class MicrophoneUnavailable(KitError, OSError):
     key = "microphone_unavailable"
 
 
+class RecordingLost(KitError, OSError):
+    """The lesson is not being recorded. It may well be live."""
+
+    key = "recording_lost"
+
+
 class PanelUnavailable(KitError, OSError):
     """The panel cannot be switched on: its port or its pins are not to be had."""
 

@@ -16,6 +16,7 @@ from appliance.board_stills import BoardStills
 from appliance.boot.notice import read_notice
 from appliance.capture.base import Camera, Microphone
 from appliance.capture.microphone import configured_microphone
+from appliance.capture.recorder import NoRecorder, Recorder
 from appliance.director import Director
 from appliance.discovery import page_port
 from appliance.hw.base import Edge
@@ -25,6 +26,7 @@ from appliance.kit_crew import KitCrew
 from appliance.panels import new_panel
 from appliance.pi_camera import pi_camera
 from appliance.power import switch_off
+from appliance.recordings.shelf import Shelf
 from appliance.relay_link import RelayLink
 from appliance.service_report import log_fields, status_text, vitals_of
 from appliance.settings import CameraSection, KitSettings, MicrophoneSection
@@ -42,7 +44,7 @@ log = logging.getLogger(__name__)
 
 # The stop, stage by stage; the panel's own 0.5 s comes last, so that it can say that the kit is off.
 STOP_LESSON_S = 2.0  # camera and microphone close
-STOP_STATE_S = 0.5  # "no lesson runs" is written down
+STOP_KEPT_S = 0.8  # the last segment, and "no lesson runs", are written down; a card that is slower loses the former
 STOP_LINK_S = 1.5  # goodbye to the relay
 
 FIGURES_EVERY_S = 1.0  # how often the panel's figures move while nothing else changes
@@ -71,13 +73,25 @@ class Kit:
             keeper = LessonKeeper(state_dir)
             stills = BoardStills(state_dir)
             setup = SetupPage(settings, new_sources=new_sources, open_probe=open_relay_probe, enrol=enrol_now)
-            voice, preview = settings.microphone, setup.open_preview
-            crew = KitCrew(camera, microphone, link, keeper, stills, tasks, voice=voice, open_preview=preview)
+            shelf = Shelf(state_dir / "recordings", settings.recording.quota_mb * 1_000_000)
+            recorder = Recorder(shelf, settings.camera.width, settings.camera.height)
+            crew = KitCrew(
+                camera,
+                microphone,
+                link,
+                keeper,
+                stills,
+                recorder if settings.recording.enabled else NoRecorder(),
+                tasks,
+                voice=settings.microphone,
+                open_preview=setup.open_preview,
+            )
             director = self._director = Director(crew, panel, panel.buzzer, tasks)
             director.notice = await asyncio.to_thread(read_notice, state_dir)
             vital = [
                 tasks.create_task(link.run(director), name="relay link"),
                 tasks.create_task(keeper.run(), name="lesson keeper"),
+                tasks.create_task(recorder.run(), name="recorder"),
                 tasks.create_task(_refresh(director), name="figures"),
                 tasks.create_task(_watch(BoardHealth(state_dir), director), name="board health"),
             ]
@@ -89,11 +103,12 @@ class Kit:
                 said = partial(link.announced, page_port(settings.setup))
                 vital.append(tasks.create_task(announce(said), name="announcement"))
             self._begin(director, keeper.load(), link)
+            tasks.create_task(asyncio.to_thread(shelf.recover), name="recordings of before")
             vital.append(self._report(director, vitals_of(vital, crew.sources()), tasks))
             await _first(stop, director.off)
             by_hand = director.off.is_set()  # now: ending the lesson for the stop sets it, too
             self._service.tell("STOPPING=1", "STATUS=stopping")
-            await _stop(director, keeper, vital)
+            await _stop(director, keeper, recorder, vital)
         log.info("stopped")
         if by_hand:
             switch_off()
@@ -139,12 +154,13 @@ async def _first(*events: asyncio.Event) -> None:
             wait.cancel()
 
 
-async def _stop(director: Director, keeper: LessonKeeper, vital: list[asyncio.Task[None]]) -> None:
+async def _stop(director: Director, keeper: LessonKeeper, recorder: Recorder, vital: list[asyncio.Task[None]]) -> None:
     async with deadline("the lesson", STOP_LESSON_S):
         await director.end()
     director.close()
-    async with deadline("the kept lesson", STOP_STATE_S):
+    async with deadline("what is kept of the lesson", STOP_KEPT_S):
         await keeper.settled()  # meanwhile the control channel tells the relay that the lesson is over
+        await recorder.settled()
     for task in vital:
         task.cancel()
     async with deadline("the relay link", STOP_LINK_S):

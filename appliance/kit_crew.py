@@ -15,11 +15,13 @@ from appliance.board_stills import BoardStills
 from appliance.capture.base import AccessUnit, Camera, KeptWarm, Microphone, OpusFrame
 from appliance.capture.clock import LessonClock
 from appliance.capture.fanout import Capture, Source
+from appliance.capture.recorder import Recording
 from appliance.capture.sound_meter import SoundFigures
 from appliance.crew import CaptureWatch, RunningLesson, SourceName
 from appliance.errors import CameraUnavailable, KitError, MicrophoneUnavailable
 from appliance.hw.base import LinkFace
 from appliance.kept_lesson import LessonKeeper
+from appliance.recordings.lesson_folder import IndexEntry
 from appliance.settings import MicrophoneSection
 from wire.messages import KitStatus
 
@@ -73,6 +75,7 @@ class KitCrew:
         link: Link,
         keeper: LessonKeeper,
         stills: BoardStills,
+        recorder: Recording,
         tasks: asyncio.TaskGroup,
         *,
         voice: MicrophoneSection,
@@ -83,11 +86,14 @@ class KitCrew:
             camera,
             microphone,
             [link],
+            recorders=[recorder],
             on_camera=partial(self._told, "camera"),
             on_microphone=partial(self._told, "microphone"),
             voice_bitrate_bps=voice.bitrate_bps,
         )
         link.steer(self._aim)
+        recorder.watch(self)
+        self._recorder = recorder
         self._lacks_microphone = voice.kind == "none"
         self._watch: CaptureWatch | None = None
         self._stills = stills
@@ -113,6 +119,25 @@ class KitCrew:
         finally:
             running.cancel()
             await asyncio.wait([running])
+            self._recorder.pause()
+
+    def begin_recording(self, lesson: RunningLesson, *, goes_on: bool) -> None:
+        """Record what is captured from now on as this lesson's."""
+        self._recorder.begin(lesson.lesson_id, lesson.clock, goes_on=goes_on)
+
+    def end_recording(self) -> None:
+        """The lesson is over."""
+        self._recorder.finish()
+
+    def recording(self, trouble: KitError | None) -> None:
+        """The lesson is not being recorded (``trouble``), or is again."""
+
+    def recorded(self, lesson_id: str, entry: IndexEntry | None) -> None:
+        """A segment is kept for good; or (``None``) the lesson's recording is closed."""
+
+    def key_frame_wanted(self) -> None:
+        """The recorder needs a place to cut."""
+        self._capture.force_key_frame()
 
     def sources(self) -> tuple[Source, Source]:
         """Camera and microphone, and how they are."""

@@ -100,6 +100,13 @@ class PanelSection(_Section, frozen=True, kw_only=True):
     pins: PinsSection = PinsSection()
 
 
+class RecordingSection(_Section, frozen=True, kw_only=True):
+    """``[recording]``: the lesson on the kit's own disk, until the relay has it."""
+
+    enabled: bool = True
+    quota_mb: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)] = 16_000
+
+
 class NetworkSection(_Section, frozen=True, kw_only=True):
     """``[network]``: how the kit is found on the local network."""
 
@@ -122,6 +129,7 @@ class KitSettings(_Section, frozen=True, kw_only=True):
     camera: CameraSection = CameraSection()
     microphone: MicrophoneSection = MicrophoneSection()
     panel: PanelSection = PanelSection()
+    recording: RecordingSection = RecordingSection()
     network: NetworkSection = NetworkSection()
     setup: SetupSection = SetupSection()
 

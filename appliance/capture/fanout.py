@@ -1,4 +1,4 @@
-"""From one camera and one microphone to everybody who takes their pictures and voice: publisher now, recorder next.
+"""From one camera and one microphone to everybody who takes their pictures and voice: the publisher and the recorder.
 
 Each source runs by itself: a dead microphone leaves the picture alone, and the other way round. A lost source is opened
 again with backoff for as long as ``run`` runs; whether that is a fault is the lesson's to say (``lesson.py``), which
@@ -22,6 +22,7 @@ from appliance.capture.base import (
     Microphone,
     MicrophoneStream,
     OpusFrame,
+    PcmBlock,
     SelfRestarting,
     SensorView,
 )
@@ -50,6 +51,18 @@ class AccessUnitSink(Protocol):
 
     def voice(self, frame: OpusFrame) -> None:
         """20 ms of encoded sound."""
+        ...
+
+
+class RecordingSink(Protocol):
+    """Takes the same pictures, and the sound before it is encoded. Called on the event loop; must return at once."""
+
+    def picture(self, unit: AccessUnit) -> None:
+        """One encoded picture."""
+        ...
+
+    def sound(self, block: PcmBlock) -> None:
+        """20 ms of sound."""
         ...
 
 
@@ -124,6 +137,7 @@ class Capture:
         microphone: Microphone,
         sinks: Sequence[AccessUnitSink],
         *,
+        recorders: Sequence[RecordingSink] = (),
         on_camera: Told = lambda gives: None,
         on_microphone: Told = lambda gives: None,
         voice_bitrate_bps: int = 24_000,
@@ -135,6 +149,7 @@ class Capture:
         self._camera = camera
         self._microphone = microphone
         self._sinks = tuple(sinks)
+        self._recorders = tuple(recorders)
         self._voice_bitrate_bps = voice_bitrate_bps
         self._retry_s = retry_s
         self._silent_s = silent_s
@@ -233,8 +248,13 @@ class Capture:
                     self.camera.step()
                     if not self._is_cut:
                         gave()
-                        for sink in self._sinks:
-                            sink.picture(unit)
+                        self._show(unit)
+
+    def _show(self, unit: AccessUnit) -> None:
+        for sink in self._sinks:
+            sink.picture(unit)
+        for recorder in self._recorders:
+            recorder.picture(unit)
 
     async def _listen(self, clock: LessonClock, gave: Callable[[], None]) -> None:
         async with self._microphone.open(clock) as stream:
@@ -245,9 +265,9 @@ class Capture:
                 while (block := await _next(blocks, self._silent_s, self._no_sound)) is not None:
                     meter.add(block.samples)
                     self.microphone.step()
-                    self._speak(encoder.encode(block), partial(self._note_hearing, healing, gave))
+                    self._speak(block, encoder.encode(block), partial(self._note_hearing, healing, gave))
 
-    def _speak(self, frame: OpusFrame, note: Callable[[], None]) -> None:
+    def _speak(self, block: PcmBlock, frame: OpusFrame, note: Callable[[], None]) -> None:
         if frame.capture_us <= self._last_voice_us:
             raise MicrophoneUnavailable(f"the microphone's time went back to {frame.capture_us} µs")
         self._last_voice_us = frame.capture_us
@@ -255,6 +275,8 @@ class Capture:
             note()
             for sink in self._sinks:
                 sink.voice(frame)
+            for recorder in self._recorders:
+                recorder.sound(block)
 
     def _note_hearing(self, stream: SelfHealing | None, gave: Callable[[], None]) -> None:
         if stream is None or stream.hears:

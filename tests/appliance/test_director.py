@@ -66,6 +66,12 @@ class Recorder:
     async def still(self) -> bytes:
         return JPEG
 
+    def begin_recording(self, lesson: RunningLesson, *, goes_on: bool) -> None:
+        self._note(f"recording {'goes on' if goes_on else 'begins'}")
+
+    def end_recording(self) -> None:
+        self._note("recording over")
+
     async def broadcast(self, lesson: RunningLesson) -> None:
         self._note("broadcast")
         try:
@@ -164,7 +170,7 @@ async def stage() -> AsyncIterator[Stage]:
 async def test_a_press_lights_the_lamp_and_dials_before_the_camera_opens(stage: Stage) -> None:
     stage.tap("start")
     await stage.seen.until_told("capture open")
-    assert stage.seen.told == ["sound begun", "lamp connecting", "broadcast", "capture open"]
+    assert stage.seen.told == ["sound begun", "recording begins", "lamp connecting", "broadcast", "capture open"]
     kept = stage.seen.kept[-1]
     assert kept is not None
     assert kept.lesson_id == stage.seen.faces[-1].lesson.lesson_id  # type: ignore[union-attr]

@@ -22,7 +22,7 @@ from appliance.cli import STOP_AT_MOST_S
 from appliance.hw import gestures
 from appliance.hw.simulated.server import STOP_CONNECTIONS_S
 from appliance.identity import Credentials
-from appliance.kit import STOP_LESSON_S, STOP_LINK_S, STOP_STATE_S, Kit
+from appliance.kit import STOP_KEPT_S, STOP_LESSON_S, STOP_LINK_S, Kit
 from appliance.settings import CameraSection, KitSection, KitSettings, NetworkSection, PanelSection, RelaySection
 from relay.clock import moment
 from tests.appliance.control_relay import CODE, ControlRelay, control_relay
@@ -118,7 +118,7 @@ async def relay() -> AsyncIterator[tuple[ControlRelay, int]]:
 
 
 def test_the_stages_of_the_stop_fit_into_what_the_system_waits() -> None:
-    assert STOP_LESSON_S + STOP_STATE_S + STOP_LINK_S + STOP_CONNECTIONS_S < STOP_AT_MOST_S
+    assert STOP_LESSON_S + STOP_KEPT_S + STOP_LINK_S + STOP_CONNECTIONS_S < STOP_AT_MOST_S
 
 
 async def test_a_kit_enrols_by_itself_and_once(tmp_path: Path, relay: tuple[ControlRelay, int]) -> None:

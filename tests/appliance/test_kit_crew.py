@@ -17,6 +17,7 @@ from appliance.board_stills import KEPT_DAYS, BoardStills
 from appliance.capture.base import AccessUnit, Camera, CameraStream, OpusFrame
 from appliance.capture.clock import LessonClock
 from appliance.capture.fanout import Capture
+from appliance.capture.recorder import NoRecorder
 from appliance.capture.silence import NoMicrophone
 from appliance.capture.simulated.camera import SimulatedCamera
 from appliance.capture.simulated.microphone import SimulatedMicrophone
@@ -112,6 +113,7 @@ async def _crew(folder: Path, ears: Ears, camera: Camera, *, deaf: bool = False)
             ears,
             LessonKeeper(folder),
             BoardStills(folder),
+            NoRecorder(),
             tasks,
             voice=voice,
             open_preview=nullcontext,

@@ -15,6 +15,7 @@ import aiohttp
 from appliance.board_stills import BoardStills
 from appliance.capture.base import AccessUnit, Camera, CameraStream, Microphone, OpusFrame
 from appliance.capture.clock import LessonClock
+from appliance.capture.recorder import NoRecorder
 from appliance.crew import RunningLesson
 from appliance.director import Director
 from appliance.hw.base import Button, Edge, Face, LinkFace, NoBuzzer
@@ -197,8 +198,17 @@ async def school_kit(folder: Path) -> AsyncIterator[SchoolKit]:
         camera, microphone = kit.sources(settings.camera, settings.microphone)
         async with asyncio.TaskGroup() as tasks:
             stills, keeper = BoardStills(folder), LessonKeeper(folder)
-            voice, preview = settings.microphone, page.open_preview
-            crew = KitCrew(camera, microphone, kit.relay, keeper, stills, tasks, voice=voice, open_preview=preview)
+            crew = KitCrew(
+                camera,
+                microphone,
+                kit.relay,
+                keeper,
+                stills,
+                NoRecorder(),
+                tasks,
+                voice=settings.microphone,
+                open_preview=page.open_preview,
+            )
             kit.director = Director(crew, kit, kit.buzzer, tasks)
             serving = tasks.create_task(page.run(kit.director, crew, kit.relay))
             await _served(kit)
