@@ -12,6 +12,7 @@ RUNNING := .venv/.ready-to-run
 TESTING := .venv/.ready-to-test
 BROWSER := .venv/.browser-is-here
 NODE := node_modules/.ready
+HLS := relay/web/pages/static/hls.mjs
 AUDIO := .venv/.audio-is-here
 NETWORK := .venv/.network-is-here
 SERVICE := .venv/.service-is-here
@@ -30,7 +31,7 @@ SIDE_BY_SIDE := -n 2 --dist loadgroup
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
 
-run: $(RUNNING) ## start a relay and a simulated kit here; CAMERA=lesson.mp4 plays a video of yours instead
+run: $(RUNNING) $(HLS) ## start a relay and a simulated kit here; CAMERA=lesson.mp4 plays a video of yours instead
 	@exec $(PY) -m scripts.demo $(if $(CAMERA),--camera "$(CAMERA)")
 
 test: $(TESTING) $(BROWSER) $(NODE) $(SERVICE) $(LIBCAMERA) ## run all tests; ARGS="-k whip" chooses
@@ -47,14 +48,14 @@ check: $(TESTING) $(NODE) ## lint, format, types (Python and the pages) and impo
 	npm run --silent check
 	$(PY) -m pytest -q tests/test_architecture.py tests/test_documents.py
 
-bench: $(TESTING) $(BROWSER) $(LIBCAMERA) ## measure latency, skew and CPU, and print the machine
+bench: $(TESTING) $(BROWSER) $(HLS) $(LIBCAMERA) ## measure latency, skew and CPU, and print the machine
 	@! [ -e .cache/emulation-root.made-of ] || scripts/emulation_root.sh kit
 	$(PY) -m bench
 
-soak: $(TESTING) $(BROWSER) ## run one long lesson and see that nothing grows; MINUTES=30
+soak: $(TESTING) $(BROWSER) $(HLS) ## run one long lesson and see that nothing grows; MINUTES=30
 	$(PY) -m bench.soak --minutes $(MINUTES)
 
-screenshots: $(TESTING) $(BROWSER) ## take the README's pictures from the running thing
+screenshots: $(TESTING) $(BROWSER) $(HLS) ## take the README's pictures from the running thing
 	$(PY) -m scripts.screenshots
 
 wiring: $(RUNNING) ## draw docs/images/wiring.svg anew from the default pin map
@@ -63,7 +64,7 @@ wiring: $(RUNNING) ## draw docs/images/wiring.svg anew from the default pin map
 lock: $(RUNNING) ## write requirements/*.txt anew from pyproject.toml; UPGRADE=1 moves to the newest versions
 	scripts/lock.sh
 
-test-install: $(TESTING) ## prove that the wheel is whole, and that kit and relay each install on their own
+test-install: $(TESTING) $(HLS) ## prove that the wheel is whole, and that kit and relay each install on their own
 	$(PY) -m pytest tests/scripts/test_install.py
 
 test-network: $(TESTING) $(BROWSER) $(NETWORK) ## run what needs networks of its own: TURN, a phone that moves; needs root
@@ -113,3 +114,7 @@ $(NETWORK): scripts/set_up.sh | $(TESTING)
 $(NODE): package-lock.json package.json scripts/set_up.sh
 	@scripts/set_up.sh node
 	@touch $@
+
+# After all tools, when both are wanted: they bring it along.
+$(HLS): package-lock.json | $(if $(filter test check,$(MAKECMDGOALS)),$(NODE))
+	@scripts/set_up.sh hls

@@ -3,7 +3,8 @@
 # work is done once per change of a lock file. Not here: what is locked (requirements/, package-lock.json).
 #
 #   set_up.sh python running|testing    .venv with the locked packages of requirements/{running,testing}.txt
-#   set_up.sh node                      node_modules, as package-lock.json says
+#   set_up.sh node                      node_modules, as package-lock.json says, and hls.js among the page's files
+#   set_up.sh hls                       only hls.js; left out, and said so, where there is no npm
 #   set_up.sh audio                     PortAudio, PyAudio built against it, and PulseAudio to be a sound card
 #   set_up.sh service                   systemd-python built against libsystemd, and systemd-analyze
 #   set_up.sh network                   coturn, iproute2 and nftables, for tests in network namespaces
@@ -78,6 +79,25 @@ node_packages() {
     command -v node >/dev/null && command -v npm >/dev/null || apt_install nodejs npm
     say "installing the locked packages of package-lock.json"
     npm ci --silent --no-audit --no-fund --ignore-scripts
+    place_hls
+}
+
+# The page's one library that others wrote: a file of its package beside the page's own, with its licence.
+place_hls() {
+    install -m 644 node_modules/hls.js/dist/hls.light.min.mjs relay/web/pages/static/hls.mjs
+    install -m 644 node_modules/hls.js/LICENSE relay/web/pages/static/hls.license.txt
+}
+
+# For who only runs Parta: Debian's npm is 600 packages, too many to install unasked for replays in some browsers.
+hls() {
+    if ! command -v npm >/dev/null; then
+        say "replays are left out in browsers other than Safari: they need npm (apt-get install npm), then make again"
+        return
+    fi
+    say "fetching hls.js"
+    if npm ci --silent --no-audit --no-fund --ignore-scripts --omit=dev; then place_hls; else
+        say "replays are left out in browsers other than Safari: hls.js could not be fetched; make tries again next time"
+    fi
 }
 
 browser() {
@@ -143,11 +163,12 @@ libcamera() {
 case "${1:-}" in
     python) make_venv && install_python_packages "${2:?running or testing}" ;;
     node) node_packages ;;
+    hls) hls ;;
     browser) browser ;;
     audio) audio ;;
     service) service ;;
     emulation) emulation ;;
     libcamera) libcamera ;;
     network) network ;;
-    *) fail "say python, node, browser, audio, network, service, emulation or libcamera" ;;
+    *) fail "say python, node, hls, browser, audio, network, service, emulation or libcamera" ;;
 esac

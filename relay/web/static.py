@@ -1,13 +1,14 @@
 """The page's own files under ``/static/``: read once at start, served from memory with a strong ETag.
 
 Their names carry no version, so a browser asks each time whether its copy is still right: one 304, and an upgraded
-relay never meets half of an old page.
+relay never meets half of an old page. Most are in the repository; hls.js comes from npm (``scripts/set_up.sh hls``).
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import logging
 import mimetypes
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,17 @@ from pathlib import Path
 from aiohttp import hdrs, web
 
 FILES_DIR = Path(__file__).parent / "pages" / "static"
+HLS = "hls.mjs"
 REVALIDATE = "no-cache"
 _COMPRESSIBLE = {"text/javascript", "text/css", "image/svg+xml", "application/json"}
 #: Not left to the machine's own tables, which differ, and a module with a wrong type is not run.
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".json": "application/json"}
+_TYPES = {
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".json": "application/json",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +42,19 @@ class StaticFile:
 StaticFiles = dict[str, StaticFile]
 STATIC: web.AppKey[StaticFiles] = web.AppKey("static", dict)
 
+_log = logging.getLogger(__name__)
+
 
 def read_files(folder: Path = FILES_DIR) -> StaticFiles:
     """All files below ``folder``, by relative path."""
-    return {
+    files = {
         str(path.relative_to(folder)): _read(path)
         for path in folder.rglob("*")
         if path.is_file() and not path.name.startswith(".")
     }
+    if HLS not in files:
+        _log.warning("%s is missing: only browsers with HLS of their own replay lessons; scripts/set_up.sh hls", HLS)
+    return files
 
 
 async def static_file(request: web.Request) -> web.Response:

@@ -43,6 +43,13 @@ def test_the_wheel_holds_every_page_style_script_and_migration(wheel: Path) -> N
     assert {".py", ".toml", ".html", ".css", ".js"} <= kinds
 
 
+def test_the_wheel_holds_the_player_of_recordings_and_its_licence(wheel: Path) -> None:
+    player, licence = (f"relay/web/pages/static/hls.{kind}" for kind in ("mjs", "license.txt"))
+    inside = zipfile.ZipFile(wheel)
+    assert b"export" in inside.read(player)
+    assert b"Apache License" in inside.read(licence)
+
+
 def test_the_wheel_holds_no_tests_and_no_tools(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert tops == {*SHIPPED, next(top for top in tops if top.endswith(".dist-info"))}
