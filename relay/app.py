@@ -16,6 +16,9 @@ from pathlib import Path
 from aiohttp import web
 
 from relay.announce import announce_relay
+from relay.archive.archive import Archive
+from relay.archive.files import FileStore
+from relay.archive.local import LocalFiles
 from relay.classroom.rate import GuessLimit
 from relay.classroom.registry import TICK_S, LiveRegistry
 from relay.clock import moment
@@ -27,6 +30,7 @@ from relay.settings import RelaySettings, TurnSection
 from relay.store.database import Database, opened_database
 from relay.store.enrolment import Enrolment, forget_used_codes
 from relay.store.lesson_log import LessonLog, open_lessons
+from relay.store.recordings import RecordingRows
 from relay.store.register import RegisterReader, ensure_relay_id
 from relay.store.stills import StillFolder
 from relay.web.app import build_app, runner_of
@@ -64,15 +68,22 @@ async def running(settings: RelaySettings, service: Service) -> AsyncIterator[No
         engine = await _start_engine(settings, metrics, stack)
         live = LiveRegistry(engine, log, moment)
         stack.callback(engine.subscribe(live.media_changed))
+        rows = RecordingRows(database)
+        archive = Archive(rows, _file_store(settings), moment, metrics)
+        archive.follow(lambda found: live.recorded(found.class_id, found.lesson_id, found.started_unix_us // 1000))
         stills = StillFolder(Path(settings.relay.state_dir) / "stills")
         registers.follow(live.note_register)
         live.restore(registers.latest, await open_lessons(database), stills.of_lesson)
+        for listed in await rows.of_open_lessons():
+            live.recorded(listed.class_id, listed.lesson_id, listed.started_unix_ms)
         metrics.gauge("lessons_running", "Lessons that are not over", lambda: len(live.running_lessons()))
         metrics.gauge("lessons_unwritten", "Lessons that wait for the database", lambda: log.waiting)
         relay = Relay(
             registers=registers,
             enrolling=Enrolment(database),
             stills=stills,
+            archive=archive,
+            recordings=rows,
             engine=engine,
             live=live,
             metrics=metrics,
@@ -156,6 +167,11 @@ async def _start_engine(settings: RelaySettings, metrics: Metrics, stack: AsyncE
         raise CannotServe(_port_trouble("media.port", "UDP", media.port, error)) from error
     metrics.engine(engine.counters)
     return engine
+
+
+def _file_store(settings: RelaySettings) -> FileStore:
+    keep_free_bytes = settings.archive.keep_free_mb * 1024 * 1024
+    return LocalFiles(Path(settings.relay.state_dir) / "recordings", keep_free_bytes)
 
 
 def _ice_servers(turn: TurnSection) -> IceServers:

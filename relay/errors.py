@@ -114,6 +114,37 @@ class StillRefused(RelayError):
         self.status = status
 
 
+class RecordingRefused(RelayError):
+    """Something of a recording that cannot be taken; nothing of it was kept. ``status`` is 409, 413 or 422."""
+
+    key = "recording_refused"
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class NoRecording(RelayError):
+    """No recording of this lesson, or not for whoever asks; or it was deleted."""
+
+    key = "no_recording"
+    status = 404
+
+
+class ArchiveFull(RelayError):
+    """There is no space for recordings. The web layer adds Retry-After."""
+
+    key = "archive_full"
+    status = 507
+
+
+class ArchiveUnavailable(RelayError):
+    """Recordings cannot be written or read now. The web layer adds Retry-After."""
+
+    key = "archive_unavailable"
+    status = 503
+
+
 class NoSuch(RelayError):
     """Something named on the command line is not there; the text says what there is."""
 

@@ -61,6 +61,12 @@ class TurnSection(_Section, frozen=True, kw_only=True):
     credentials_s: Annotated[int, msgspec.Meta(ge=60, le=86400)] = 14400
 
 
+class ArchiveSection(_Section, frozen=True, kw_only=True):
+    """``[archive]``: recordings. ``keep_free_mb`` of the disk are left to everything else."""
+
+    keep_free_mb: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 500
+
+
 class StoreSection(_Section, frozen=True, kw_only=True):
     """``[store]``: an SQLAlchemy async URL; empty is SQLite in ``relay.state_dir``."""
 
@@ -74,6 +80,7 @@ class RelaySettings(_Section, frozen=True, kw_only=True):
     web: WebSection = WebSection()
     media: MediaSection = MediaSection()
     turn: TurnSection = TurnSection()
+    archive: ArchiveSection = ArchiveSection()
     store: StoreSection = StoreSection()
 
 

@@ -33,6 +33,7 @@ FORBIDDEN: tuple[tuple[str, tuple[str, ...]], ...] = (
     # No decoder and no encoder anywhere in the relay: it forwards packets.
     ("relay", ("av", "aiortc", "numpy")),
     ("relay.classroom", ("aiohttp", "sqlalchemy", "alembic", "relay.web", "relay.store", "relay.engines.embedded")),
+    ("relay.archive", ("aiohttp", "sqlalchemy", "alembic", "relay.web", "relay.store", "relay.engines.embedded")),
     ("relay.engines", ("aiohttp", "sqlalchemy", "relay.web", "relay.store", "relay.classroom")),
     ("relay.store", ("aiohttp", "relay.web", "relay.engines")),
     ("appliance.capture", ("aiohttp", "aiortc", "appliance.stream", "appliance.hw", "appliance.lesson")),
@@ -73,6 +74,9 @@ LEAVES: Mapping[str, tuple[str, ...]] = {
 PURE: Mapping[str, tuple[str, ...]] = {
     "appliance.lesson": ("appliance.errors", "wire.messages"),
     "service.vitals": (),
+    "relay.archive.boxes": (),
+    "relay.archive.recording": ("wire.recording",),
+    "relay.archive.playlist": ("relay.archive.recording",),
     "appliance.hw.contacts": (),
     "appliance.hw.patterns": ("appliance.lesson",),
     "appliance.hw.gpio.lights": ("appliance.hw.base", "appliance.hw.patterns"),

@@ -46,13 +46,15 @@ class LessonLog(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassState:
-    """What pupils are told (docs/protocol.md). ``stills`` are capture times on the lesson's clock, µs."""
+    """What pupils are told (docs/protocol.md). ``stills`` are capture times on the lesson's clock, µs;
+    ``recorded_since_ms`` is when the recording of this lesson began, as soon as something of it is here."""
 
     state: StateName
     lesson: Lesson | None
     viewers: int
     stills: tuple[int, ...]
     sound_warning: str | None = None
+    recorded_since_ms: int | None = None
 
 
 class LiveRegistry:
@@ -66,6 +68,7 @@ class LiveRegistry:
         self._classes: dict[str, LiveClass] = {}
         self._lesson_of: dict[str, Running] = {}  # by publisher
         self._stills: dict[str, list[int]] = {}
+        self._recorded: dict[str, int] = {}
         self._register: Register | None = None
         self._ended_by_hand: frozenset[str] = frozenset()
         self._shown: dict[str, ClassState] = {}
@@ -84,6 +87,7 @@ class LiveRegistry:
             viewers=self._stage.delivery(class_id).viewers,
             stills=stills,
             sound_warning=live.sound_warning(now),
+            recorded_since_ms=None if lesson is None else self._recorded.get(lesson.lesson_id),
         )
 
     def kit_delivery(self, kit_id: str) -> Delivery | None:
@@ -111,6 +115,15 @@ class LiveRegistry:
         """The lesson of this publisher that ended a little while ago: its late board stills are still taken."""
         ended = (live.last for live in self._classes.values())
         return next((lesson for lesson in ended if lesson is not None and lesson.publisher == publisher), None)
+
+    def lesson_of(self, lesson_id: str) -> Lesson | None:
+        """The lesson with this id, if it runs or ended a little while ago."""
+        known = (lesson for live in self._classes.values() for lesson in _lessons_of(live))
+        return next((lesson for lesson in known if lesson.lesson_id == lesson_id), None)
+
+    def is_running(self, lesson_id: str) -> bool:
+        """Whether this lesson is not over."""
+        return any(running.lesson.lesson_id == lesson_id for running in self._lesson_of.values())
 
     def running_lessons(self) -> list[Lesson]:
         """Every lesson that is not over."""
@@ -180,6 +193,12 @@ class LiveRegistry:
                 insort(self._stills[lesson_id], capture_us)
                 self._publish_change(live.class_id)
 
+    def recorded(self, class_id: str, lesson_id: str, since_unix_ms: int) -> None:
+        """There is something to be seen of this lesson's recording."""
+        if self._recorded.get(lesson_id) != since_unix_ms and self.lesson_of(lesson_id) is not None:
+            self._recorded[lesson_id] = since_unix_ms
+            self._publish_change(class_id)
+
     def media_changed(self, class_id: str) -> None:
         """The engine says that something changed on a channel."""
         live = self._classes.get(class_id)
@@ -220,8 +239,9 @@ class LiveRegistry:
         for class_id in {*self._classes, *self.followers.classes()}:
             self._publish_change(class_id, with_viewers=True)
         kept = {lesson.lesson_id for live in self._classes.values() for lesson in _lessons_of(live)}
-        for lesson_id in self._stills.keys() - kept:
-            del self._stills[lesson_id]
+        for known in (self._stills, self._recorded):
+            for lesson_id in known.keys() - kept:
+                del known[lesson_id]
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

@@ -101,7 +101,7 @@ async def write_lessons(database: Database, lessons: Sequence[Lesson]) -> None:
         for lesson in lessons:
             row = await session.get(LessonRow, lesson.lesson_id)
             if row is None:
-                session.add(_row(lesson))
+                session.add(lesson_row(lesson))
             elif row.publisher == lesson.publisher and row.end_reason != "hand":
                 row.started_unix_ms = lesson.started_unix_ms
                 row.ended_unix_ms, row.end_reason = lesson.ended_unix_ms, lesson.end_reason
@@ -128,7 +128,8 @@ def lesson(row: LessonRow) -> Lesson:
     )
 
 
-def _row(lesson: Lesson) -> LessonRow:
+def lesson_row(lesson: Lesson) -> LessonRow:
+    """A lesson as a new row."""
     return LessonRow(
         lesson_id=lesson.lesson_id,
         class_id=lesson.class_id,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, LargeBinary, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Id = String(32)
@@ -47,6 +47,7 @@ class ClassRow(Base):
     school_id: Mapped[str] = mapped_column(ForeignKey("schools.school_id"))
     name: Mapped[str] = mapped_column(Name)
     link: Mapped[str] = mapped_column(String(22), unique=True)
+    keep_days: Mapped[int | None]
 
 
 class RoomRow(Base):
@@ -97,3 +98,65 @@ class LessonRow(Base):
     started_unix_ms: Mapped[int] = mapped_column(BigInteger)
     ended_unix_ms: Mapped[int | None] = mapped_column(BigInteger, index=True)
     end_reason: Mapped[str | None] = mapped_column(String(16))
+
+
+class RecordingRow(Base):
+    """A lesson's recording. ``revision`` rises with every change; ``lost`` and ``gaps_ms`` are JSON lists of pairs.
+
+    ``duration_ms``, ``gaps_ms`` and ``complete`` follow from the segments, and spare lists of lessons reading them all.
+    """
+
+    __tablename__ = "recordings"
+    lesson_id: Mapped[str] = mapped_column(ForeignKey("lessons.lesson_id"), primary_key=True)
+    started_unix_us: Mapped[int] = mapped_column(BigInteger)
+    heard_unix_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+    changed_unix_ms: Mapped[int] = mapped_column(BigInteger)
+    revision: Mapped[int]
+    kept: Mapped[bool]
+    complete: Mapped[bool]
+    duration_ms: Mapped[int] = mapped_column(BigInteger)
+    gaps_ms: Mapped[str] = mapped_column(Text)
+    end_segments: Mapped[int | None]
+    end_duration_us: Mapped[int | None] = mapped_column(BigInteger)
+    lost: Mapped[str | None] = mapped_column(Text)
+
+
+class InitRow(Base):
+    __tablename__ = "recording_inits"
+    lesson_id: Mapped[str] = mapped_column(ForeignKey("recordings.lesson_id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    size_bytes: Mapped[int]
+    sha256: Mapped[bytes] = mapped_column(LargeBinary(32))
+    codecs: Mapped[str] = mapped_column(String(64))
+    width: Mapped[int]
+    height: Mapped[int]
+
+
+class SegmentRow(Base):
+    __tablename__ = "recording_segments"
+    lesson_id: Mapped[str] = mapped_column(ForeignKey("recordings.lesson_id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    init: Mapped[int]
+    start_us: Mapped[int] = mapped_column(BigInteger)
+    duration_us: Mapped[int]
+    discontinuity: Mapped[bool]
+    size_bytes: Mapped[int]
+    sha256: Mapped[bytes] = mapped_column(LargeBinary(32))
+
+
+class LessonLinkRow(Base):
+    """A link to one lesson, which ends; only its token's digest is kept."""
+
+    __tablename__ = "lesson_links"
+    digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    lesson_id: Mapped[str] = mapped_column(ForeignKey("recordings.lesson_id"), index=True)
+    expires_unix_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class DeletedLessonRow(Base):
+    """All that is left of a deleted lesson, for a while: its kit must not bring it back."""
+
+    __tablename__ = "deleted_lessons"
+    lesson_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    deleted_unix_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+    files_removed: Mapped[bool]

@@ -12,6 +12,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from relay.errors import (
+    ArchiveFull,
+    ArchiveUnavailable,
     ChannelBusy,
     EngineFull,
     NotAuthorised,
@@ -23,6 +25,7 @@ from relay.errors import (
 from relay.web.context import RELAY
 from relay.web.pages import not_found_page
 
+FULL_RETRY_AFTER_S = 30  # somebody has to make space first
 RETRY_AFTER_S = 3  # when the reason is expected to pass by itself
 
 #: Nothing from anywhere but this relay, and nothing inline: the page is used by children.
@@ -119,6 +122,8 @@ def _headers(error: RelayError) -> dict[str, str]:
         return {hdrs.WWW_AUTHENTICATE: f'Bearer realm="parta"{detail}'}
     if isinstance(error, TooManyTries):
         return {hdrs.RETRY_AFTER: str(math.ceil(error.retry_after_s))}
-    if isinstance(error, ChannelBusy | EngineFull | NothingToWatch | StoreUnavailable):
+    if isinstance(error, ArchiveFull):
+        return {hdrs.RETRY_AFTER: str(FULL_RETRY_AFTER_S)}
+    if isinstance(error, ChannelBusy | EngineFull | NothingToWatch | StoreUnavailable | ArchiveUnavailable):
         return {hdrs.RETRY_AFTER: str(RETRY_AFTER_S)}
     return {}

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from relay.web import control, enrol, events, health, pages, preflight, sessions, static, stills, whep, whip
+from relay.web import (
+    control,
+    enrol,
+    events,
+    health,
+    pages,
+    preflight,
+    recordings,
+    replays,
+    sessions,
+    static,
+    stills,
+    whep,
+    whip,
+)
 from relay.web.access_log import AccessLog
 from relay.web.answers import add_headers, answer_refusals
 from relay.web.auth import AUTH, Authenticator
@@ -23,6 +37,8 @@ def build_app(relay: Relay) -> web.Application:
     app[preflight.TRIALS] = preflight.Trials()
     app[control.CONNECTIONS] = control.KitConnections()
     app[events.STREAMS] = events.EventStreams()
+    app[recordings.UPLOADS] = recordings.Uploads()
+    app[replays.PLAYLISTS] = replays.Texts()
     app[pages.TEMPLATES] = pages.templates()
     app[static.STATIC] = static.read_files()
     app.on_response_prepare.append(add_headers)
@@ -46,6 +62,11 @@ def _routes() -> list[web.RouteDef]:
     return [
         web.post("/api/enrol", enrol.enrol),
         web.put("/api/lessons/{lesson}/stills/{capture_us}", stills.put_still),
+        web.put("/api/lessons/{lesson}/recording", recordings.begin),
+        web.get("/api/lessons/{lesson}/recording", recordings.state, allow_head=False),
+        web.put("/api/lessons/{lesson}/inits/{number}", recordings.put_init),
+        web.put("/api/lessons/{lesson}/segments/{number}", recordings.put_segment),
+        web.post("/api/lessons/{lesson}/recording/end", recordings.end),
         web.get("/control", control.control, allow_head=False),
         web.post("/whip", whip.publish),
         web.get("/whip", sessions.endpoint_look),
@@ -67,6 +88,10 @@ def _routes() -> list[web.RouteDef]:
         web.get("/c/{link}", pages.class_page),
         web.get("/c/{link}/events", events.events, allow_head=False),
         web.get("/c/{link}/stills/{lesson}/{capture_us}.jpg", stills.get_still),
+        web.get("/c/{link}/lessons", replays.class_lessons),
+        web.get("/c/{link}/lessons/{lesson}/{playlist:index|main}.m3u8", replays.class_playlist),
+        web.get("/c/{link}/lessons/{lesson}/board.jpg", replays.class_board),
+        web.get("/c/{link}/lessons/{lesson}/{file}", replays.class_file),
         web.get("/static/{path:.+}", static.static_file),
         web.get("/healthz", health.healthz),
         web.get("/readyz", health.readyz),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 
 from aiohttp import web
@@ -16,6 +17,18 @@ async def read_body(request: web.Request, limit: int, timeout_s: float = BODY_S)
     found = bytearray()
     await _read(request, limit, timeout_s, found.extend)
     return bytes(found)
+
+
+async def read_digested_body(request: web.Request, limit: int, timeout_s: float) -> tuple[bytes, bytes]:
+    """The body and its SHA-256, which is worked out while it comes. Raises as ``read_body`` does."""
+    found, digest = bytearray(), hashlib.sha256()
+
+    def take(chunk: bytes) -> None:
+        found.extend(chunk)
+        digest.update(chunk)
+
+    await _read(request, limit, timeout_s, take)
+    return bytes(found), digest.digest()
 
 
 async def swallow_body(request: web.Request, limit: int, timeout_s: float) -> int:

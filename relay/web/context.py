@@ -12,6 +12,8 @@ from typing import Protocol
 
 from aiohttp import web
 
+from relay.archive.archive import Archive
+from relay.archive.recording import Listed
 from relay.classroom.live import Moment
 from relay.classroom.rate import GuessLimit
 from relay.classroom.register import Register
@@ -37,10 +39,18 @@ class Enrolling(Protocol):
 
 
 class Stills(Protocol):
-    """Where board stills are; both block."""
+    """Where board stills are; all of it blocks."""
 
     def keep(self, lesson_id: str, capture_us: int, picture: bytes) -> bool: ...
     def path(self, lesson_id: str, capture_us: int) -> Path: ...
+    def of_lesson(self, lesson_id: str) -> list[int]: ...
+
+
+class Recordings(Protocol):
+    """Recordings as lists show them. Raises ``StoreUnavailable``."""
+
+    async def of_class(self, class_id: str) -> list[Listed]: ...
+    async def of_lesson(self, lesson_id: str) -> list[Listed]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +60,8 @@ class Relay:
     registers: Registers
     enrolling: Enrolling
     stills: Stills
+    archive: Archive
+    recordings: Recordings
     engine: Engine
     live: LiveRegistry
     metrics: Metrics

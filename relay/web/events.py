@@ -18,6 +18,7 @@ from relay.classroom.registry import ClassState
 from relay.classroom.school import SchoolClass
 from relay.web.context import RELAY, Relay
 from relay.web.pages import class_of
+from relay.web.replays import playlist_path
 
 HEARTBEAT_S = 15.0  # docs/protocol.md: keeps proxies awake, and finds pages that are gone
 SEND_S = 10.0  # a page that takes nothing for so long has gone without saying so
@@ -123,4 +124,13 @@ def state_json(state: ClassState, link: str) -> str:
             for capture_us in state.stills
         ]
     told = {"v": 1, "state": state.state, "lesson": shown, "viewers": state.viewers, "stills": stills}
-    return json.dumps({**told, "sound_warning": state.sound_warning})
+    return json.dumps({**told, "sound_warning": state.sound_warning, "recording": _recording(state, link)})
+
+
+def _recording(state: ClassState, link: str) -> dict[str, object] | None:
+    if state.lesson is None or state.recorded_since_ms is None:
+        return None
+    return {
+        "playlist": playlist_path(f"/c/{link}/lessons/{state.lesson.lesson_id}"),
+        "started_unix_ms": state.recorded_since_ms,
+    }

@@ -42,6 +42,10 @@ class Metrics:
         )
         for what in ("read", "write"):  # there from the start, so that an alert sees the first one
             self._store_failures.labels(what)
+        self._segments = Counter("parta_segments_taken", "Segments of recordings", registry=self._registry)
+        self._segment_bytes = Counter(
+            "parta_segment_bytes_taken", "Bytes of recordings' segments", registry=self._registry
+        )
         self.event_streams = Gauge("parta_event_streams", "Pupils' pages that are listening", registry=self._registry)
         self.kits_connected = Gauge("parta_kits_connected", "Control connections of kits", registry=self._registry)
 
@@ -73,6 +77,11 @@ class Metrics:
     def store_failed(self, what: str) -> None:
         """Count a failure of the database (``read`` or ``write``)."""
         self._store_failures.labels(what).inc()
+
+    def segment_taken(self, size_bytes: int) -> None:
+        """Count a segment of a recording that was taken into the archive."""
+        self._segments.inc()
+        self._segment_bytes.inc(size_bytes)
 
     def kit_warns(self, before: Collection[str], now: Collection[str]) -> None:
         """A kit warned of ``before`` until now. What this version doesn't know is not counted: it is no label."""

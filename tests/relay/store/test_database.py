@@ -7,17 +7,19 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, create_engine, text
 
 from relay.errors import StoreUnavailable
 from relay.store.database import MIGRATIONS, Database, opened_database, sqlite_url, unbroken
 from relay.store.migrations import HEAD
 from relay.store.models import Base
-from relay.store.register import ensure_relay_id
+from relay.store.recordings import RecordingRows
+from relay.store.register import ensure_relay_id, read_register
 
 
 async def test_the_migrations_make_exactly_the_models(database: Database) -> None:
@@ -47,6 +49,32 @@ async def test_migrating_twice_changes_nothing(database: Database) -> None:
     relay_id = await ensure_relay_id(database)
     await database.migrate()
     assert await ensure_relay_id(database) == relay_id
+
+
+async def test_a_school_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    await asyncio.to_thread(_first_version, tmp_path / "relay.sqlite3")
+    async with opened_database("", tmp_path) as database:
+        [taught] = (await read_register(database)).classes.values()
+        assert taught.name == "7Б"
+        assert await RecordingRows(database).of_class(taught.class_id) == []
+
+
+def _first_version(path: Path) -> None:
+    """A database as the first version left it: a class with a room that refers to it."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in (
+            "INSERT INTO relay VALUES (1, 'r')",
+            "INSERT INTO schools VALUES ('s', 'Школа № 7')",
+            "INSERT INTO classes VALUES ('c', 's', '7Б', 'link')",
+            "INSERT INTO rooms VALUES ('o', 's', '12', 'c')",
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
 
 
 async def test_a_commit_survives_everything_short_of_the_disk(database: Database) -> None:

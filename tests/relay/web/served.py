@@ -15,6 +15,8 @@ import aiohttp
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from relay.archive.archive import Archive
+from relay.archive.local import LocalFiles
 from relay.classroom.live import Moment
 from relay.classroom.rate import GuessLimit
 from relay.classroom.registry import LiveRegistry
@@ -23,6 +25,7 @@ from relay.store.database import Database, opened_database
 from relay.store.enrolment import Enrolment
 from relay.store.lesson_log import LessonLog
 from relay.store.office import Issued, Office
+from relay.store.recordings import RecordingRows
 from relay.store.register import RegisterReader, ensure_relay_id
 from relay.store.stills import StillFolder
 from relay.web.app import build_app, runner_of
@@ -146,10 +149,15 @@ async def served(folder: Path, ice_servers: IceServers = NO_ICE_SERVERS) -> Asyn
         await registers.open()
         stack.callback(engine.subscribe(live.media_changed))
         metrics.engine(engine.counters)
+        rows, files = RecordingRows(database), LocalFiles(folder / "recordings")
+        archive = Archive(rows, files, clock, metrics)
+        archive.follow(lambda found: live.recorded(found.class_id, found.lesson_id, found.started_unix_us // 1000))
         relay = Relay(
             registers=registers,
             enrolling=Enrolment(database),
             stills=StillFolder(folder / "stills"),
+            archive=archive,
+            recordings=rows,
             engine=engine,
             live=live,
             metrics=metrics,

@@ -148,7 +148,13 @@ def test_the_page_speaks_the_language_that_the_browser_prefers(header: str, lang
 
 async def test_a_waiting_page_hears_the_lesson_from_its_start_to_its_end(relay: Served, kit: TokenKit) -> None:
     async with listening(relay) as page, welcomed(relay, kit) as socket:
-        nothing: dict[str, object] = {"lesson": None, "viewers": 0, "stills": [], "sound_warning": None}
+        nothing: dict[str, object] = {
+            "lesson": None,
+            "viewers": 0,
+            "stills": [],
+            "sound_warning": None,
+            "recording": None,
+        }
         assert await page.state() == {"v": 1, "state": "waiting", **nothing}
         await say(socket, lesson_status("starting"))
         started = await page.until("starting")

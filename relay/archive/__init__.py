@@ -1,0 +1,1 @@
+"""The record path on the relay: segments in, HLS and one-file downloads out, and their end after some days."""

@@ -1,0 +1,34 @@
+"""What an archive needs of a place for its files: a small protocol, and the names. ``local.py`` is one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class FileStore(Protocol):
+    """Small files by name, written whole or not at all; names are ``<lesson>/<file>``.
+
+    Methods raise ``ArchiveUnavailable``, and ``put`` also ``ArchiveFull``.
+    """
+
+    async def put(self, name: str, body: bytes) -> None:
+        """Keep a file for good; one of that name is replaced."""
+        ...
+
+    async def get(self, name: str) -> bytes | None:
+        """A file, or ``None``."""
+        ...
+
+    async def forget(self, lesson_id: str) -> None:
+        """Remove everything of a lesson, also what was never finished. Nothing to remove is no error."""
+        ...
+
+
+def init_name(lesson_id: str, number: int) -> str:
+    """Where an init is."""
+    return f"{lesson_id}/init-{number}.mp4"
+
+
+def segment_name(lesson_id: str, number: int) -> str:
+    """Where a segment is."""
+    return f"{lesson_id}/{number}.m4s"

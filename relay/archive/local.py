@@ -1,0 +1,88 @@
+"""A folder on this machine as the place for recordings: ``<folder>/<lesson>/<file>``.
+
+Written beside, synced, renamed, and the folder synced: a file is there whole or not at all, whatever is killed when.
+Calls run in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from relay.classroom.links import is_id
+from relay.errors import ArchiveFull, ArchiveUnavailable
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_BESIDE = "."  # how names begin that are not finished
+
+
+class LocalFiles:
+    """See the module. ``keep_free_bytes`` of the file system are left to the database and the rest of the machine."""
+
+    def __init__(self, folder: Path, keep_free_bytes: int = 0) -> None:
+        self._folder = folder
+        self._keep_free_bytes = keep_free_bytes
+
+    async def put(self, name: str, body: bytes) -> None:
+        """As in ``FileStore``."""
+        try:
+            await asyncio.to_thread(self._put, self._path(name), body)
+        except OSError as error:
+            if error.errno in _NO_SPACE:
+                raise ArchiveFull("the relay's disk is full; lessons wait on their kits") from error
+            raise ArchiveUnavailable(f"a recording cannot be written: {error.strerror}") from error
+
+    async def get(self, name: str) -> bytes | None:
+        """As in ``FileStore``."""
+        try:
+            return await asyncio.to_thread(self._path(name).read_bytes)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ArchiveUnavailable(f"a recording cannot be read: {error.strerror}") from error
+
+    async def forget(self, lesson_id: str) -> None:
+        """As in ``FileStore``."""
+        try:
+            await asyncio.to_thread(_remove, self._path(f"{lesson_id}/x").parent)
+        except OSError as error:
+            raise ArchiveUnavailable(f"a recording cannot be removed: {error.strerror}") from error
+
+    def _path(self, name: str) -> Path:
+        lesson_id, _, file = name.partition("/")
+        if not is_id(lesson_id) or file.startswith(_BESIDE) or "/" in file or not file:
+            raise ValueError(f"not a recording's file: {name}")  # the name becomes a path: trust nobody with it
+        return self._folder / lesson_id / file
+
+    def _put(self, path: Path, body: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(path.parent).free < self._keep_free_bytes + len(body):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_BESIDE, delete=False) as beside:
+            try:
+                beside.write(body)
+                beside.flush()
+                os.fsync(beside.fileno())
+                Path(beside.name).rename(path)
+            except BaseException:
+                Path(beside.name).unlink(missing_ok=True)
+                raise
+        _sync_folder(path.parent)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir():
+        shutil.rmtree(folder)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
