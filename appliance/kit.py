@@ -47,6 +47,7 @@ STOP_LESSON_S = 2.0  # camera and microphone close
 STOP_KEPT_S = 0.8  # the last segment, and "no lesson runs", are written down; a card that is slower loses the former
 STOP_LINK_S = 1.5  # goodbye to the relay
 
+FILE_KEY_FRAME_EVERY_S = 4.0  # a film that passes through gives none when the recorder asks, and has to be cut by then
 FIGURES_EVERY_S = 1.0  # how often the panel's figures move while nothing else changes
 HEALTH_EVERY_S = 10.0  # heat and supply change in seconds; asking the firmware costs a millisecond
 
@@ -67,13 +68,15 @@ class Kit:
         Raises a ``KitError`` that says what to do where it cannot start; an ``ExceptionGroup`` for a bug.
         """
         settings, state_dir = self._settings, Path(self._settings.kit.state_dir)
-        link = RelayLink(settings.relay, state_dir, self._software, limits_of(settings.camera, settings.microphone))
+        shelf = Shelf(state_dir / "recordings", settings.recording.quota_mb * 1_000_000)
+        limits = limits_of(settings.camera, settings.microphone)
+        share = settings.recording.upload_share
+        link = RelayLink(settings.relay, state_dir, self._software, limits, shelf, upload_share=share)
         camera, microphone = await asyncio.to_thread(new_sources, settings.camera, settings.microphone)
         async with new_panel(settings.panel).open(self._edge) as panel, asyncio.TaskGroup() as tasks:
             keeper = LessonKeeper(state_dir)
             stills = BoardStills(state_dir)
             setup = SetupPage(settings, new_sources=new_sources, open_probe=open_relay_probe, enrol=enrol_now)
-            shelf = Shelf(state_dir / "recordings", settings.recording.quota_mb * 1_000_000)
             recorder = Recorder(shelf, settings.camera.width, settings.camera.height)
             crew = KitCrew(
                 camera,
@@ -103,7 +106,6 @@ class Kit:
                 said = partial(link.announced, page_port(settings.setup))
                 vital.append(tasks.create_task(announce(said), name="announcement"))
             self._begin(director, keeper.load(), link)
-            tasks.create_task(asyncio.to_thread(shelf.recover), name="recordings of before")
             vital.append(self._report(director, vitals_of(vital, crew.sources()), tasks))
             await _first(stop, director.off)
             by_hand = director.off.is_set()  # now: ending the lesson for the stop sets it, too
@@ -180,8 +182,9 @@ def _new_camera(settings: CameraSection) -> Camera:
     if settings.kind == "file":
         from appliance.capture.file import FileCamera, check_file
 
-        check_file(settings.file, "camera", settings.key_frame_every_s)
-        return FileCamera(settings.file, settings.loop, key_frame_every_s=settings.key_frame_every_s, **picture)
+        every_s = min(settings.key_frame_every_s, FILE_KEY_FRAME_EVERY_S)
+        check_file(settings.file, "camera", every_s)
+        return FileCamera(settings.file, settings.loop, key_frame_every_s=every_s, **picture)
     from appliance.capture.simulated.camera import SimulatedCamera
 
     return SimulatedCamera(key_frame_every_s=settings.key_frame_every_s, **picture)

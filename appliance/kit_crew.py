@@ -52,6 +52,10 @@ class Link(Protocol):
         """Take a board still."""
         ...
 
+    def recorded(self, lesson_id: str, entry: IndexEntry | None) -> None:
+        """Bring this segment to the relay; or (``None``) say that the lesson's recording is closed."""
+        ...
+
     def report(self, status: KitStatus) -> None:
         """The kit's state from now on."""
         ...
@@ -134,6 +138,7 @@ class KitCrew:
 
     def recorded(self, lesson_id: str, entry: IndexEntry | None) -> None:
         """A segment is kept for good; or (``None``) the lesson's recording is closed."""
+        self._link.recorded(lesson_id, entry)
 
     def key_frame_wanted(self) -> None:
         """The recorder needs a place to cut."""

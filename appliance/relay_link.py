@@ -1,4 +1,4 @@
-"""The kit's way to its relay, put together: enrolment, the control channel, the publisher, stills and the announcement.
+"""The kit's way to its relay, put together: enrolment, control channel, publisher, stills, recordings, announcement.
 
 The composition root of ``appliance.stream``, made and run by ``kit.py``. Not here: what is said and when
 (``director.py``), how each part works (``stream/``).
@@ -21,12 +21,17 @@ from appliance.discovery import coarse, kit_service
 from appliance.errors import KitError, RelayRefused
 from appliance.hw.base import LinkFace
 from appliance.identity import Authoriser, Credentials, Identity
+from appliance.recordings.lesson_folder import IndexEntry
+from appliance.recordings.shelf import Shelf
 from appliance.settings import RelaySection
 from appliance.stream.control import ControlChannel
 from appliance.stream.enrol import enrol
 from appliance.stream.publisher import Publisher
+from appliance.stream.recording_client import RecordingClient
 from appliance.stream.stills import StillUploader
 from appliance.stream.uplink import Limits, Target
+from appliance.stream.upload import SegmentUploader, UploadFigures
+from appliance.stream.upload_rate import LiveUse, PacedBody, UploadRate
 from appliance.stream.way import Way
 from appliance.supervise import Backoff, keep_running
 from appliance.version import software_version
@@ -36,6 +41,7 @@ from wire.messages import Command, Delivery, KitStatus, Welcome
 
 log = logging.getLogger(__name__)
 
+UPLOAD_BUFFER = 64 * 1024  # what the kernel may hold of a recording: it goes on leaving when live media need the way
 ENROL_AGAIN_S = (1.0, 30.0)  # the relay may start a moment after the kit; a wrong code is not for hammering
 
 
@@ -62,9 +68,20 @@ class Listener(Protocol):
 class RelayLink:
     """The relay, as the kit's other parts see it: there from the start, and working once the kit is enrolled."""
 
-    def __init__(self, settings: RelaySection, state_dir: Path, software: str, limits: Limits) -> None:
+    def __init__(
+        self,
+        settings: RelaySection,
+        state_dir: Path,
+        software: str,
+        limits: Limits,
+        shelf: Shelf,
+        *,
+        upload_share: float,
+    ) -> None:
         """Raises ``StateUnusable`` where the kit's key cannot be read or made."""
         self._settings = settings
+        self._shelf = shelf
+        self._rate = UploadRate(upload_share)
         self._limits = limits
         self._aim: Callable[[int, int], None] = lambda bits_per_s, fps: None
         self._way = Way(settings.proxy, settings.ca_file)
@@ -75,6 +92,7 @@ class RelayLink:
         self._publisher: Publisher | None = None
         self._control: ControlChannel | None = None
         self._stills: StillUploader | None = None
+        self._segments: SegmentUploader | None = None
         self._one_lesson = asyncio.Lock()  # the next lesson's dial waits for the goodbye of the one before
         self._known = asyncio.Event()  # set while there is somebody to talk to
         self._moved = asyncio.Event()
@@ -119,16 +137,19 @@ class RelayLink:
             await self._serve_one(listener)
         finally:
             self._known.clear()
-            self._publisher = self._control = self._stills = None
+            self._publisher = self._control = self._stills = self._segments = None
             self._control_up = False
 
     async def _serve_one(self, listener: Listener) -> None:
-        async with self._way.session() as http:
+        uploads = self._way.session(force_close=True, send_buffer_bytes=UPLOAD_BUFFER)
+        async with self._way.session() as http, uploads:
             credentials = await self._enrolled(http)
             bearer = Authoriser(self._identity, credentials)
             url = self._settings.url
             self._class_path, self._room = credentials.class_path, credentials.room
             self._stills = StillUploader(url, bearer, http)
+            body = PacedBody(lambda now_s: self._rate.bits_per_s(now_s, self._live_use()))
+            self._segments = SegmentUploader(self._shelf, RecordingClient(url, bearer, uploads, body))
             self._publisher = Publisher(
                 f"{url.rstrip('/')}/whip",
                 bearer,
@@ -144,6 +165,7 @@ class RelayLink:
                 tasks.create_task(self._publisher.warm_up(), name="warm up")
                 tasks.create_task(self._control.run(), name="control")
                 tasks.create_task(self._stills.run(), name="stills")
+                tasks.create_task(self._segments.run(), name="recordings")
 
     async def broadcast(self, lesson: RunningLesson) -> None:
         """Publish the lesson until cancelled; a kit that is enrolled meanwhile begins then."""
@@ -167,6 +189,11 @@ class RelayLink:
         if self._stills is not None:
             self._stills.submit(lesson_id, capture_us, jpeg)
 
+    def recorded(self, lesson_id: str, entry: IndexEntry | None) -> None:
+        """A segment is on the card; or (``None``) the lesson's recording is closed."""
+        if self._segments is not None:
+            self._segments.recorded(lesson_id, entry)
+
     def report(self, status: KitStatus) -> None:
         """The kit's state from now on."""
         self._status = status
@@ -179,6 +206,7 @@ class RelayLink:
         if self._publisher is None:
             return LinkFace(control="not_enrolled", relay=self._settings.url)
         figures = self._publisher.figures()
+        upload = UploadFigures() if self._segments is None else self._segments.figures()
         return LinkFace(
             control="up" if self._control_up else "down",
             publisher=figures.state,
@@ -190,7 +218,17 @@ class RelayLink:
             target_kbps=figures.target.bitrate_bps // 1000 if figures.state == "up" else None,
             fps=figures.target.fps if figures.state == "up" else None,
             reconnects=figures.reconnects,
+            waiting_s=upload.waiting_s,
+            relay_full=upload.full,
         )
+
+    def _live_use(self) -> LiveUse | None:
+        """What the running lesson does with the way up; None while there is none."""
+        if self._publisher is None or self._status is None or self._status.state == "idle":
+            return None
+        figures = self._publisher.figures()
+        is_troubled = figures.state != "up" or figures.target.pace_bps is not None
+        return LiveUse(picture_bps=figures.target.bitrate_bps, troubled=is_troubled)
 
     def announced(self, port: int) -> Service:
         """What the local network may know of this kit now."""
@@ -233,9 +271,11 @@ class RelayLink:
 
     def _linked(self, up: bool, listener: Listener) -> None:
         self._control_up = up
-        if up and self._stills is not None:
-            self._stills.link_returned()
-        elif not up and self._publisher is not None:
+        if up:
+            for uploader in (self._stills, self._segments):
+                if uploader is not None:
+                    uploader.link_returned()
+        elif self._publisher is not None:
             self._publisher.suspect()
         listener.show()
 

@@ -105,6 +105,7 @@ class RecordingSection(_Section, frozen=True, kw_only=True):
 
     enabled: bool = True
     quota_mb: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)] = 16_000
+    upload_share: Annotated[float, msgspec.Meta(ge=0.05, le=1)] = 0.25
 
 
 class NetworkSection(_Section, frozen=True, kw_only=True):

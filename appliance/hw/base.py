@@ -67,6 +67,8 @@ class LinkFace:
     target_kbps: int | None = None
     fps: int | None = None
     reconnects: int = 0
+    waiting_s: int = 0  # about how much of recorded lessons the relay lacks
+    relay_full: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

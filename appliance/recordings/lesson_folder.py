@@ -82,7 +82,7 @@ class LessonFolder:
         """Open the folder at ``path``, and make it if there is none."""
         self.path = path
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.entries = _read_index(path / INDEX)
+        self.entries = read_index(path, repair=True)
         self._sweep()
         self._index_bytes = _size(path / INDEX) or 0
         self.next_number = max(self.entries, default=-1) + 1
@@ -185,6 +185,11 @@ def read_head(folder: Path) -> Head:
         raise SegmentDamaged(f"{folder / HEAD}: {error}") from error
 
 
+def write_head(folder: Path, head: Head) -> None:
+    """Say it otherwise. Raises ``OSError``."""
+    write_durably(folder / HEAD, msgspec.json.encode(head))
+
+
 def read_end(folder: Path) -> End | None:
     """How the lesson ended; None while it has not."""
     try:
@@ -211,8 +216,9 @@ def missing(folder: Path, entries: dict[int, IndexEntry]) -> tuple[Range, ...]:
     return ranges_of(n for n, entry in entries.items() if _size(folder / segment_name(n)) != entry.bytes)
 
 
-def _read_index(path: Path) -> dict[int, IndexEntry]:
-    """The index's lines, of which a last one that is torn is cut off."""
+def read_index(folder: Path, *, repair: bool = False) -> dict[int, IndexEntry]:
+    """The index's whole lines by their numbers; ``repair``: cut off a last one that is torn. Raises ``OSError``."""
+    path = folder / INDEX
     try:
         lines = path.read_bytes().splitlines(keepends=True)
     except FileNotFoundError:
@@ -224,7 +230,7 @@ def _read_index(path: Path) -> dict[int, IndexEntry]:
             whole += len(line)
             if (entry := _entry(path, line)) is not None:
                 entries[entry.n] = entry
-    if lines and not lines[-1].endswith(b"\n"):
+    if repair and lines and not lines[-1].endswith(b"\n"):
         os.truncate(path, whole)
     return entries
 

@@ -72,9 +72,12 @@ class Shelf:
         """It is over. Where nothing was recorded of it, nothing stays."""
         self._claimed.discard(lesson_id)
         path = self.root / lesson_id
-        if path.is_dir() and not any(path.glob("*.m4s")):
-            with self._lock:
-                self._remove(path)
+        try:
+            if path.is_dir() and not any(path.glob("*.m4s")):
+                with self._lock:
+                    self._remove(path)
+        except OSError as error:
+            log.warning("%s: %s; it is removed at the next start", path, error.strerror)
 
     def lessons(self) -> list[ShelvedLesson]:
         """All of them, oldest first. One whose head is unreadable stays where it is, and is told once a start."""
@@ -173,10 +176,13 @@ class Shelf:
     def _forget_old(self) -> None:
         oldest_s = time.time() - KEPT_DAYS * _DAY_S
         for lesson in self.lessons():
-            is_old = lesson.confirmed.all and lesson.path.stat().st_mtime < oldest_s
-            if is_old and lesson.path.name not in self._claimed:
-                with self._lock:
-                    self._remove(lesson.path)
+            try:
+                is_old = lesson.confirmed.all and lesson.path.stat().st_mtime < oldest_s
+                if is_old and lesson.path.name not in self._claimed:
+                    with self._lock:
+                        self._remove(lesson.path)
+            except OSError as error:
+                log.warning("%s: %s; it stays on the card", lesson.path, error.strerror)
 
 
 def _oldest_file(folder: Path, may_go: Callable[[int], bool]) -> int | None:

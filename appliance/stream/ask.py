@@ -1,12 +1,12 @@
 """One HTTP request to the relay, with everything that a client owes: redirects, clocks, and errors that a person reads.
 
-Used by ``whip.py``, ``enrol.py`` and ``stills.py``. Not here: when to try again.
+Used by ``whip.py``, ``enrol.py``, ``stills.py`` and ``recording_client.py``. Not here: when to try again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -45,7 +45,10 @@ class RelayBusy(RelayRefused):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to ask. ``lesson_id`` goes into the token; ``trusted_hosts`` may see the token too, after a redirect."""
+    """What to ask. ``lesson_id`` goes into the token; ``trusted_hosts`` may see the token too, after a redirect.
+
+    ``paced`` lets the body out piece by piece; its ``Content-Length`` has to be among the headers then.
+    """
 
     method: str
     url: URL
@@ -53,6 +56,11 @@ class Request:
     headers: Mapping[str, str] | None = None
     lesson_id: str | None = None
     trusted_hosts: frozenset[str] = frozenset()
+    paced: Callable[[bytes], AsyncIterator[bytes]] | None = None
+
+    def data(self) -> bytes | AsyncIterator[bytes] | None:
+        """The body, to be sent once more."""
+        return self.body if self.paced is None or self.body is None else self.paced(self.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +142,7 @@ async def _send(
         headers["Authorization"] = f"Bearer {bearer.authorise(request.method, url.raw_path, request.lesson_id)}"
     try:
         async with http.request(
-            request.method, url, data=request.body, headers=headers, allow_redirects=False, timeout=timeout
+            request.method, url, data=request.data(), headers=headers, allow_redirects=False, timeout=timeout
         ) as response:
             body = await _bounded(response)
             return Reply(status=response.status, url=url, headers=response.headers, body=body)

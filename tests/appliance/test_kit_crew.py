@@ -26,6 +26,7 @@ from appliance.errors import CameraUnavailable, KitError
 from appliance.hw.base import LinkFace
 from appliance.kept_lesson import LessonKeeper
 from appliance.kit_crew import KitCrew
+from appliance.recordings.lesson_folder import IndexEntry
 from appliance.settings import MicrophoneSection
 from wire.messages import KitStatus
 
@@ -78,6 +79,9 @@ class Ears:
 
     def still(self, lesson_id: str, capture_us: int, jpeg: bytes) -> None:
         self.stills.append((lesson_id, capture_us, jpeg))
+
+    def recorded(self, lesson_id: str, entry: IndexEntry | None) -> None:
+        """Nothing is recorded here."""
 
     def report(self, status: KitStatus) -> None:
         """Nobody listens."""

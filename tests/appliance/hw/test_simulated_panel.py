@@ -107,7 +107,7 @@ async def test_status_has_the_documented_shape(bench: Bench) -> None:
             "link": {
                 "control": "up", "publisher": "up", "relay": "http://r", "class_path": "/c/x", "viewers": 2,
                 "viewers_receiving": None, "rtt_ms": 1.2, "loss": None, "bitrate_kbps": None,
-                "target_kbps": None, "fps": None, "reconnects": 0,
+                "target_kbps": None, "fps": None, "reconnects": 0, "waiting_s": 0, "relay_full": False,
             },
         }  # fmt: skip
 

@@ -24,6 +24,7 @@ from appliance.kept_lesson import LessonKeeper
 from appliance.kit import new_sources
 from appliance.kit_crew import KitCrew
 from appliance.preflight import Readiness
+from appliance.recordings.lesson_folder import IndexEntry
 from appliance.settings import (
     CameraSection,
     KitSection,
@@ -80,6 +81,9 @@ class Relay:
     def voice(self, frame: OpusFrame) -> None: ...
 
     def still(self, lesson_id: str, capture_us: int, jpeg: bytes) -> None: ...
+
+    def recorded(self, lesson_id: str, entry: IndexEntry | None) -> None:
+        """Nothing is recorded here."""
 
     def report(self, status: KitStatus) -> None: ...
 

@@ -18,6 +18,8 @@ import { preferred, say } from "./words.js";
  * @property {number | null} loss
  * @property {number | null} bitrate_kbps
  * @property {number} reconnects
+ * @property {number} waiting_s
+ * @property {boolean} relay_full
  * @typedef {object} Status
  * @property {string} state
  * @property {string} tally
@@ -172,6 +174,7 @@ function showLink() {
     loss: figure(link?.loss == null ? null : link.loss * 100, "%"),
     bitrate: figure(link?.bitrate_kbps, t("kbps")),
     reconnects: figure(link?.reconnects),
+    to_upload: link ? `${clock(link.waiting_s)}${link.relay_full ? ` · ${t("relay_full")}` : ""}` : "—",
     microphone: figure(status?.sound?.level_dbfs, t("dbfs")),
     lamp: lampWords(),
   };
