@@ -17,18 +17,20 @@ from aiohttp import web
 
 from relay.announce import announce_relay
 from relay.archive.archive import Archive
-from relay.archive.files import FileStore
-from relay.archive.local import LocalFiles
+from relay.archive.places import files_of
+from relay.archive.retention import Retention
 from relay.classroom.rate import GuessLimit
 from relay.classroom.registry import TICK_S, LiveRegistry
 from relay.clock import moment
 from relay.engines.base import Engine
 from relay.engines.embedded import EmbeddedEngine
-from relay.errors import RelayError, StoreUnavailable
+from relay.errors import RelayError
+from relay.house import House
 from relay.service_report import status_text, vitals_of
 from relay.settings import RelaySettings, TurnSection
 from relay.store.database import Database, opened_database
-from relay.store.enrolment import Enrolment, forget_used_codes
+from relay.store.enrolment import Enrolment
+from relay.store.keeping import Keeping
 from relay.store.lesson_log import LessonLog, open_lessons
 from relay.store.recordings import RecordingRows
 from relay.store.register import RegisterReader, ensure_relay_id
@@ -43,9 +45,7 @@ from service.watch import keep_informed
 # With the web's end (2 s), the lesson log's flush (1 s) and the announcement's withdrawal (0.8 s) less than the 5 s
 # that are promised.
 STOP_ENGINE_S = 1.0
-HOUSEKEEPING_S = 6 * 3600
 LEAST_SECRET_BYTES = 16  # of turn.secret_file: a shorter one can be found by trying
-CODES_KEPT_MS = 7 * 86_400_000  # an expired code still tells "expired" apart in the database for whoever asks why
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +69,8 @@ async def running(settings: RelaySettings, service: Service) -> AsyncIterator[No
         live = LiveRegistry(engine, log, moment)
         stack.callback(engine.subscribe(live.media_changed))
         rows = RecordingRows(database)
-        archive = Archive(rows, _file_store(settings), moment, metrics)
+        keeping, files = Keeping(database, settings.archive.keep_days), files_of(settings)
+        archive = Archive(rows, files, moment, metrics)
         archive.follow(lambda found: live.recorded(found.class_id, found.lesson_id, found.started_unix_us // 1000))
         stills = StillFolder(Path(settings.relay.state_dir) / "stills")
         registers.follow(live.note_register)
@@ -84,6 +85,7 @@ async def running(settings: RelaySettings, service: Service) -> AsyncIterator[No
             stills=stills,
             archive=archive,
             recordings=rows,
+            keeping=keeping,
             engine=engine,
             live=live,
             metrics=metrics,
@@ -94,8 +96,9 @@ async def running(settings: RelaySettings, service: Service) -> AsyncIterator[No
         await _serve_web(settings, relay, stack)
         if settings.web.announce:
             await stack.enter_async_context(announce_relay(registers.latest.relay_id, settings.web))
+        house = House(database, stills, Retention(keeping, files, stills, moment))
         # The group comes last: what fails before it is told as it is, not as a group of errors.
-        await stack.enter_async_context(_vital_tasks(registers, log, live, database, stills, service))
+        await stack.enter_async_context(_vital_tasks(registers, log, live, house, service))
         yield
         service.tell("STOPPING=1", "STATUS=stopping")
 
@@ -105,8 +108,7 @@ async def _vital_tasks(
     registers: RegisterReader,
     log: LessonLog,
     live: LiveRegistry,
-    database: Database,
-    stills: StillFolder,
+    house: House,
     service: Service,
 ) -> AsyncIterator[None]:
     """The relay's own tasks. One that fails takes the relay with it, and systemd starts it anew."""
@@ -114,7 +116,7 @@ async def _vital_tasks(
         started = [
             tasks.create_task(log.run(), name="lesson log"),
             tasks.create_task(_tick_all(registers, live), name="tick"),
-            tasks.create_task(_keep_house(database, stills), name="housekeeping"),
+            tasks.create_task(house.keep(), name="housekeeping"),
         ]
         told = keep_informed(service, vitals_of(started), lambda: status_text(live))
         started.append(tasks.create_task(told, name="service report"))
@@ -131,19 +133,6 @@ async def _tick_all(registers: RegisterReader, live: LiveRegistry) -> None:
         await registers.current()  # tells ``live`` when something changed
         live.tick()
         await asyncio.sleep(TICK_S)
-
-
-async def _keep_house(database: Database, stills: StillFolder) -> None:
-    """Now and then: forget what is not to be kept."""
-    while True:
-        try:
-            await forget_used_codes(database, moment().unix_ms - CODES_KEPT_MS)
-            forgotten = await asyncio.to_thread(stills.forget_old)
-        except (StoreUnavailable, OSError) as error:
-            _log.error("housekeeping has to wait: %s", error)
-        else:
-            _log.debug("housekeeping is done; the stills of %d lesson(s) were removed", forgotten)
-        await asyncio.sleep(HOUSEKEEPING_S)
 
 
 async def _open_store(
@@ -167,11 +156,6 @@ async def _start_engine(settings: RelaySettings, metrics: Metrics, stack: AsyncE
         raise CannotServe(_port_trouble("media.port", "UDP", media.port, error)) from error
     metrics.engine(engine.counters)
     return engine
-
-
-def _file_store(settings: RelaySettings) -> FileStore:
-    keep_free_bytes = settings.archive.keep_free_mb * 1024 * 1024
-    return LocalFiles(Path(settings.relay.state_dir) / "recordings", keep_free_bytes)
 
 
 def _ice_servers(turn: TurnSection) -> IceServers:

@@ -72,14 +72,26 @@ def _told(stop: asyncio.Event) -> None:
 
 
 async def _ask_office(settings: RelaySettings, options: argparse.Namespace) -> int:
-    from relay.commands import COMMANDS, Desk
+    from relay.archive.places import files_of
+    from relay.command_answers import Desk
+    from relay.commands import COMMANDS
     from relay.store.database import opened_database
+    from relay.store.keeping import Keeping
     from relay.store.office import Office
     from relay.store.register import ensure_relay_id
+    from relay.store.stills import StillFolder
 
-    async with opened_database(settings.store.database, Path(settings.relay.state_dir)) as database:
+    state_dir = Path(settings.relay.state_dir)
+    async with opened_database(settings.store.database, state_dir) as database:
         await ensure_relay_id(database)
-        desk = Desk(Office(database), database, settings.web.public_url.rstrip("/"))
+        desk = Desk(
+            office=Office(database),
+            database=database,
+            keeping=Keeping(database, settings.archive.keep_days),
+            files=files_of(settings),
+            stills=StillFolder(state_dir / "stills"),
+            public_url=settings.web.public_url.rstrip("/"),
+        )
         told = await COMMANDS[f"{options.command} {options.action}"](desk, options)
     print(json.dumps(told.data, ensure_ascii=False) if options.json else told.text)
     return OK

@@ -8,44 +8,16 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
 from typing import TypeVar
 
 from relay.classroom.register import Register
-from relay.classroom.school import Kit, Lesson, Room, School, SchoolClass, StreamKey
-from relay.store.database import Database
-from relay.store.office import Issued, Office
-from relay.store.register import read_register
+from relay.classroom.school import Kit, Room, School, SchoolClass, StreamKey
+from relay.command_answers import Command, Desk, Row, Told, listed, when
+from relay.lesson_commands import LESSON_COMMANDS
+from relay.store.office import Issued
 
-Value = str | int | bool | None
-Row = Mapping[str, Value]
 Named = TypeVar("Named", School, SchoolClass, Room)
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A command's result. ``data`` is for ``--json``; ``text`` is for people."""
-
-    data: Row | Sequence[Row]
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What a command works with."""
-
-    office: Office
-    database: Database
-    public_url: str
-
-    async def register(self) -> Register:
-        """Everything there is."""
-        return await read_register(self.database)
-
-
-Command = Callable[[Desk, Namespace], Awaitable[Told]]
 
 
 async def school_add(desk: Desk, options: Namespace) -> Told:
@@ -58,7 +30,7 @@ async def school_list(desk: Desk, _options: Namespace) -> Told:
     """``school list``"""
     register = await desk.register()
     rows = [{"school_id": item.school_id, "name": item.name} for item in _by_name(register.schools)]
-    return _listed(rows, ("name",), "no school yet; make one with `parta-relay school add NAME`")
+    return listed(rows, ("name",), "no school yet; make one with `parta-relay school add NAME`")
 
 
 async def class_add(desk: Desk, options: Namespace) -> Told:
@@ -75,7 +47,7 @@ async def class_list(desk: Desk, _options: Namespace) -> Told:
         {"class_id": item.class_id, "name": item.name, "school": register.schools[item.school_id].name}
         for item in _by_name(register.classes)
     ]
-    return _listed(rows, ("name", "school"), "no class yet; make one with `parta-relay class add NAME`")
+    return listed(rows, ("name", "school"), "no class yet; make one with `parta-relay class add NAME`")
 
 
 async def class_link(desk: Desk, options: Namespace) -> Told:
@@ -90,6 +62,15 @@ async def class_rotate_link(desk: Desk, options: Namespace) -> Told:
     found = await desk.office.rotate_link(options.name, options.school)
     row = {"class_id": found.class_id, "name": found.name, **_link(desk, found)}
     return Told(row, f"{row['url']}\nThe old link opens nothing any more.")
+
+
+async def class_keep_days(desk: Desk, options: Namespace) -> Told:
+    """``class keep-days NAME {N | default}``"""
+    found = await desk.office.find_class(options.name, options.school)
+    await desk.keeping.set_days(found, options.days)
+    days = "as many days as any other's" if options.days is None else f"{options.days} days"
+    row: Row = {"class_id": found.class_id, "name": found.name, "keep_days": options.days}
+    return Told(row, f"Recordings of class {found.name} are kept for {days}, those that are there, too.")
 
 
 async def room_list(desk: Desk, _options: Namespace) -> Told:
@@ -109,7 +90,7 @@ async def room_list(desk: Desk, _options: Namespace) -> Told:
             }
         )
     empty = "no room yet; `parta-relay kit enrol-code --room ROOM --class CLASS` makes one"
-    return _listed(rows, ("name", "class_name", "kits", "school"), empty)
+    return listed(rows, ("name", "class_name", "kits", "school"), empty)
 
 
 async def room_assign(desk: Desk, options: Namespace) -> Told:
@@ -125,7 +106,7 @@ async def kit_enrol_code(desk: Desk, options: Namespace) -> Told:
         options.room, options.class_name, options.school, _now_ms(), options.hours * 3600
     )
     row = {"code": made.secret, **_issued(made)}
-    until = _when(made.expires_unix_ms)
+    until = when(made.expires_unix_ms)
     return Told(row, f"{made.secret}\nGood for one kit in room {made.room} (class {made.class_name}), until {until}.")
 
 
@@ -138,7 +119,7 @@ async def kit_stream_key(desk: Desk, options: Namespace) -> Told:
     row = {"key_id": made.secret_id, "stream_key": made.secret, "whip_url": whip, **_issued(made)}
     text = (
         f"Server: {whip}\nBearer token: {made.secret}\n"
-        f"Publishes to class {made.class_name}, until {_when(made.expires_unix_ms)}. It is not shown again."
+        f"Publishes to class {made.class_name}, until {when(made.expires_unix_ms)}. It is not shown again."
     )
     return Told(row, text)
 
@@ -151,42 +132,13 @@ async def kit_list(desk: Desk, _options: Namespace) -> Told:
     publishers: list[Kit | StreamKey] = [*kits, *keys]
     rows = [_publisher(register, publisher) for publisher in publishers]
     columns = ("id", "kind", "room", "class_name", "revoked")
-    return _listed(rows, columns, "no kit yet; `parta-relay kit enrol-code` lets one in")
+    return listed(rows, columns, "no kit yet; `parta-relay kit enrol-code` lets one in")
 
 
 async def kit_revoke(desk: Desk, options: Namespace) -> Told:
     """``kit revoke ID``"""
     publisher = await desk.office.revoke(options.id, _now_ms())
     return Told({"id": publisher, "revoked": True}, f"{publisher} is shut out.")
-
-
-async def lesson_list(desk: Desk, options: Namespace) -> Told:
-    """``lesson list``"""
-    register = await desk.register()
-    lessons = await desk.office.lessons(limit=options.limit)
-    rows = [_lesson(register, lesson) for lesson in lessons]
-    shown = [{**row, "started": _when(lesson.started_unix_ms)} for row, lesson in zip(rows, lessons, strict=True)]
-    table = _table(shown, ("lesson_id", "room", "class_name", "started", "state"))
-    return Told(rows, table if rows else "no lesson yet")
-
-
-async def lesson_end(desk: Desk, options: Namespace) -> Told:
-    """``lesson end ID``"""
-    ended = await desk.office.end_lesson(options.id, _now_ms())
-    register = await desk.register()
-    return Told(_lesson(register, ended), f"Lesson {ended.lesson_id} is ended; its kit hears of it within seconds.")
-
-
-def _lesson(register: Register, lesson: Lesson) -> Row:
-    return {
-        "lesson_id": lesson.lesson_id,
-        "room": register.rooms[lesson.room_id].name,
-        "class_name": register.classes[lesson.class_id].name,
-        "state": "running" if lesson.ended_unix_ms is None else f"over ({lesson.end_reason})",
-        "foreign": lesson.foreign,
-        "started_unix_ms": lesson.started_unix_ms,
-        "ended_unix_ms": lesson.ended_unix_ms,
-    }
 
 
 def _publisher(
@@ -219,33 +171,12 @@ def _link(desk: Desk, school_class: SchoolClass) -> dict[str, str]:
     return {"class_path": school_class.path, "url": desk.public_url + school_class.path}
 
 
-def _listed(rows: Sequence[Row], columns: Sequence[str], empty: str) -> Told:
-    return Told(rows, _table(rows, columns) if rows else empty)
-
-
-def _table(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    lines = [[column.replace("_", " ").upper() for column in columns]]
-    lines += [[_cell(row[column]) for column in columns] for row in rows]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
-
-
-def _cell(value: Value) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "" if value is None else str(value)
-
-
 def _by_name(items: Mapping[str, Named]) -> list[Named]:
     return sorted(items.values(), key=lambda item: item.name)
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _when(unix_ms: int) -> str:
-    return datetime.fromtimestamp(unix_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 #: What ``cli.py`` runs, by the words that a person types.
@@ -256,12 +187,12 @@ COMMANDS: Mapping[str, Command] = {
     "class list": class_list,
     "class link": class_link,
     "class rotate-link": class_rotate_link,
+    "class keep-days": class_keep_days,
     "room list": room_list,
     "room assign": room_assign,
     "kit enrol-code": kit_enrol_code,
     "kit stream-key": kit_stream_key,
     "kit list": kit_list,
     "kit revoke": kit_revoke,
-    "lesson list": lesson_list,
-    "lesson end": lesson_end,
+    **LESSON_COMMANDS,
 }

@@ -10,6 +10,7 @@ DEFAULT_CONFIG = Path("/etc/parta/relay.toml")
 CODE_HOURS = 24.0
 STREAM_KEY_DAYS = 90.0
 LESSONS_LISTED = 20
+LESSON_LINK_DAYS = 7.0
 
 Parser = argparse.ArgumentParser
 Parents = Sequence[Parser]
@@ -78,6 +79,10 @@ def _classes(commands: Commands[Parser], common: Parents) -> None:
         made = actions.add_parser(action, parents=common, help=text, description=text)
         made.add_argument("name", metavar="CLASS", help="for example 7Б")
         _school_option(made)
+    keep = actions.add_parser("keep-days", parents=common, help="say how long the class's recordings are kept")
+    keep.add_argument("name", metavar="CLASS", help="for example 7Б")
+    keep.add_argument("days", type=_days, metavar="N", help='how many days, or "default": archive.keep_days')
+    _school_option(keep)
     actions.add_parser("list", parents=common, help="list the classes")
 
 
@@ -108,13 +113,24 @@ def _kits(commands: Commands[Parser], common: Parents) -> None:
 
 
 def _lessons(commands: Commands[Parser], common: Parents) -> None:
-    actions = _group(commands, "lesson", "list lessons; end one")
+    actions = _group(commands, "lesson", "list lessons; end, keep, delete, export one, or give a link to it")
     newest = actions.add_parser("list", parents=common, help="list the newest lessons, running ones first")
     newest.add_argument(
         "--limit", type=int, default=LESSONS_LISTED, metavar="N", help=f"how many at most ({LESSONS_LISTED})"
     )
     end = actions.add_parser("end", parents=common, help="end a lesson that runs; its kit obeys")
-    end.add_argument("id", metavar="ID", help="its id, or the start of it")
+    keep = actions.add_parser("keep", parents=common, help="keep a recording until somebody deletes it")
+    delete = actions.add_parser("delete", parents=common, help="delete a lesson for good: recording, stills, rows")
+    export = actions.add_parser("export", parents=common, help="write a recording into one MP4 file")
+    link = actions.add_parser("link", parents=common, help="make a link that opens one lesson, for some days")
+    for action in (end, keep, delete, export, link):
+        action.add_argument("id", metavar="ID", help="its id, or the start of it")
+    keep.add_argument("--undo", action="store_true", help="keep it as long as its class's lessons are")
+    delete.add_argument("--yes", action="store_true", help="it is meant")
+    export.add_argument("file", metavar="FILE", type=Path, help="a new file, such as lesson.mp4")
+    link.add_argument(
+        "--days", type=_positive, default=LESSON_LINK_DAYS, metavar="N", help=f"how long ({LESSON_LINK_DAYS:g})"
+    )
 
 
 def _group(commands: Commands[Parser], name: str, text: str) -> Commands[Parser]:
@@ -132,6 +148,14 @@ def _room_options(command: Parser) -> None:
 
 def _school_option(command: Parser) -> None:
     command.add_argument("--school", metavar="NAME", help="which school, when there are several")
+
+
+def _days(text: str) -> int | None:
+    if text == "default":
+        return None
+    if not 1 <= int(text) <= 3650:
+        raise argparse.ArgumentTypeError('has to be 1 to 3650, or "default"')
+    return int(text)
 
 
 def _positive(text: str) -> float:

@@ -62,8 +62,10 @@ class TurnSection(_Section, frozen=True, kw_only=True):
 
 
 class ArchiveSection(_Section, frozen=True, kw_only=True):
-    """``[archive]``: recordings. ``keep_free_mb`` of the disk are left to everything else."""
+    """``[archive]``: recordings, kept for ``keep_days`` unless their class has a number of its own; ``keep_free_mb`` of
+    the disk are left to everything else."""
 
+    keep_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 14
     keep_free_mb: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 500
 
 

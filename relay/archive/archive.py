@@ -58,11 +58,11 @@ class _Remembered:
 
 
 class Archive:
-    """See the module."""
+    """See the module. ``files`` are for reading."""
 
     def __init__(self, rows: Rows, files: FileStore, clock: Callable[[], Moment], counts: Counts) -> None:
         self._rows = rows
-        self._files = files
+        self.files = files
         self._clock = clock
         self._counts = counts
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
@@ -160,15 +160,6 @@ class Archive:
         """A recording as it was within the last second."""
         return await self._current(lesson_id, fresh_s=FRESH_S)
 
-    async def init_file(self, recording: Recording, number: int) -> bytes | None:
-        """An init of it; ``None``: not held."""
-        return await self._files.get(init_name(recording.lesson_id, number)) if number in recording.inits else None
-
-    async def segment_file(self, recording: Recording, number: int) -> bytes | None:
-        """A segment of it; ``None``: not held."""
-        held = number in recording.segments
-        return await self._files.get(segment_name(recording.lesson_id, number)) if held else None
-
     # -- inside -------------------------------------------------------------------------------------------------------
 
     async def _take(
@@ -187,7 +178,7 @@ class Archive:
                     return False
                 after = replace(after, changed_unix_ms=self._clock().unix_ms)
                 if file is not None:
-                    await self._files.put(*file)
+                    await self.files.put(*file)
                 try:
                     await self._rows.add(after, what)
                 except RecordingChanged:
@@ -202,7 +193,7 @@ class Archive:
     async def _clean_up(self, lesson_id: str) -> None:
         """After a file was put: it must not outlive a lesson that was deleted meanwhile."""
         if await self._rows.revision(lesson_id) is None:
-            await self._files.forget(lesson_id)
+            await self.files.forget(lesson_id)
 
     async def _current(self, lesson_id: str, *, fresh_s: float) -> Recording | None:
         now_s = self._clock().s

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 VIDEO_TRACK, AUDIO_TRACK = 1, 2
 VIDEO_TIMESCALE, AUDIO_TIMESCALE = 90_000, 48_000  # ticks a second, of every init
 #: What may stand before the ``moof`` of a segment and says nothing that we need.
-_IGNORED = frozenset({b"styp", b"sidx", b"prft", b"emsg", b"free"})
+_IGNORED = frozenset({b"styp", b"prft", b"free"})
 _NON_SYNC = 0x0001_0000  # sample_is_non_sync_sample
+_VISUAL_FIELDS, _AUDIO_FIELDS = 78, 28  # bytes of a sample entry before its boxes
 _AAC_LC = 2
 _MAX_SAMPLES = 4096  # in one run; 10 s have 600 pictures at most
 
@@ -43,6 +44,21 @@ class InitFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a ``traf`` says what has to change when it goes into another file: offsets of boxes and fields.
+
+    ``first_size`` is the field with the size of the first sample, ``decode_time`` that of ``decode_time_bytes``.
+    """
+
+    traf: Box
+    header: Box
+    decode_time: int
+    decode_time_bytes: int
+    data_offset: int
+    first_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One track's part of a fragment, in ticks of its track; ``data_offset`` counts from the start of the ``moof``."""
 
@@ -52,6 +68,7 @@ class Run:
     sizes: tuple[int, ...]
     data_offset: int
     begins_with_sync: bool
+    places: Places
 
     @property
     def end(self) -> int:
@@ -120,6 +137,22 @@ def init_facts(data: bytes) -> InitFacts:
     return InitFacts(codecs=f"{video},{audio}", width=width, height=height)
 
 
+def parameter_sets(data: bytes) -> bytes:
+    """The SPS and PPS of an init, each after its length of four bytes, as samples have them. Raises ``NotFit``."""
+    top = Box(b"", 0, 0, len(data))
+    tracks = children(data, child(data, top, b"moov"), b"trak")
+    video = next(track for track in tracks if _track_id(data, track) == VIDEO_TRACK)
+    entry = sample_entry(data, video, b"avc1")
+    fields = _Fields(data, child(data, _inner(entry, _VISUAL_FIELDS), b"avcC"))
+    fields.at += 5
+    found = b""
+    for mask in (0x1F, 0xFF):  # so many SPS, so many PPS (ISO/IEC 14496-15 §5.3.3.1)
+        for _ in range(fields.take(1) & mask):
+            length = fields.take(2)
+            found += length.to_bytes(4) + fields.take(length).to_bytes(length)
+    return found
+
+
 def sample_entry(data: bytes, track: Box, kind: bytes) -> Box:
     """The one sample entry of a track. Raises ``NotFit`` for another kind, or several."""
     table = child(data, track, b"mdia", b"minf", b"stbl", b"stsd")
@@ -156,8 +189,7 @@ def read_run(data: bytes, moof: Box, traf: Box) -> Run:
     """One ``traf`` with one ``trun``, addressed from its ``moof``. Raises ``NotFit``."""
     header = TrackHeader.read(data, child(data, traf, b"tfhd"))
     time = child(data, traf, b"tfdt")
-    version = _version(data, time)[0]
-    decode_time = _uint(data, time, 4, 8 if version else 4)
+    time_bytes = 8 if _version(data, time)[0] else 4
     found = children(data, traf, b"trun")
     if len(found) != 1:
         raise NotFit("one trun is needed in each traf")
@@ -167,8 +199,12 @@ def read_run(data: bytes, moof: Box, traf: Box) -> Run:
     count = fields.take(4)
     if not 0 < count <= _MAX_SAMPLES or not flags & 1:
         raise NotFit("a trun has samples, and says where they are")
+    offset_at = fields.at
     data_offset = fields.take(4)
     first_flags = fields.take(4) if flags & 4 else None
+    if count > 1 and not flags & 0x200:
+        raise NotFit("the sizes of several samples stand one by one")
+    first_size = fields.at + (4 if flags & 0x100 else 0) if flags & 0x200 else header.size_at
     durations, sizes, sample_flags = [], [], []
     for _ in range(count):
         durations.append(fields.take(4) if flags & 0x100 else header.duration)
@@ -178,11 +214,19 @@ def read_run(data: bytes, moof: Box, traf: Box) -> Run:
     first = sample_flags[0] if first_flags is None else first_flags
     return Run(
         track=header.track,
-        decode_time=decode_time,
+        decode_time=_uint(data, time, 4, time_bytes),
         durations=tuple(durations),
         sizes=tuple(sizes),
         data_offset=data_offset,
         begins_with_sync=not first & _NON_SYNC,
+        places=Places(
+            traf=traf,
+            header=header.box,
+            decode_time=time.body + 4,
+            decode_time_bytes=time_bytes,
+            data_offset=offset_at,
+            first_size=first_size,
+        ),
     )
 
 
@@ -190,24 +234,28 @@ def read_run(data: bytes, moof: Box, traf: Box) -> Run:
 class TrackHeader:
     """A ``tfhd``: which track, and what its samples have unless they say otherwise."""
 
+    box: Box
     track: int
-    sample_description: int | None
     duration: int
     size: int
+    size_at: int
     flags: int
 
     @classmethod
     def read(cls, data: bytes, box: Box) -> TrackHeader:
-        """Raises ``NotFit`` unless offsets count from the ``moof``."""
+        """Raises ``NotFit`` unless offsets count from the ``moof``, and samples have the init's description."""
         _, flags = _version(data, box)
         if flags & 1 or not flags & 0x02_0000:
             raise NotFit("offsets have to count from the moof (default-base-is-moof)")
+        if flags & 0x02:
+            raise NotFit("a fragment names no sample description: its init has one")
         fields = _Fields(data, box)
         fields.at += 4
         return cls(
+            box=box,
             track=fields.take(4),
-            sample_description=fields.take(4) if flags & 0x02 else None,
             duration=fields.take(4 if flags & 0x08 else 0),
+            size_at=fields.at,
             size=fields.take(4 if flags & 0x10 else 0),
             flags=fields.take(4 if flags & 0x20 else 0),
         )
@@ -254,13 +302,16 @@ def _video_codec(data: bytes, entry: Box) -> tuple[str, int, int]:
     width, height = _uint(data, entry, 24, 2), _uint(data, entry, 26, 2)
     if not (width and height):
         raise NotFit("a picture has a size")
-    inner = Box(entry.kind, entry.start, entry.body + 78, entry.end)
-    configuration = child(data, inner, b"avcC")
+    configuration = child(data, _inner(entry, _VISUAL_FIELDS), b"avcC")
     return f"avc1.{_uint(data, configuration, 1, 3):06x}", width, height
 
 
+def _inner(entry: Box, fields: int) -> Box:
+    return Box(entry.kind, entry.start, entry.body + fields, entry.end)
+
+
 def _audio_codec(data: bytes, entry: Box) -> str:
-    descriptors = child(data, Box(entry.kind, entry.start, entry.body + 28, entry.end), b"esds")
+    descriptors = child(data, _inner(entry, _AUDIO_FIELDS), b"esds")
     fields = _Fields(data, descriptors)
     fields.at += 4
     _descriptor(fields, 0x03)

@@ -37,6 +37,11 @@ def is_link(text: str) -> bool:
     return _LINK.fullmatch(text) is not None
 
 
+def lesson_link_digest(token: str) -> str:
+    """What is kept of the token in a link to one lesson, which is made as a class link is. It has 128 random bits."""
+    return hashlib.sha256(f"parta lesson link\0{token}".encode()).hexdigest()
+
+
 def new_code() -> str:
     """A fresh enrol code, as it is shown: two groups of four."""
     letters = "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))

@@ -1,11 +1,12 @@
 """The folder of board stills: ``<state>/stills/<lesson>/<capture_us>.jpg``. Files, because a picture is one.
 
-Written beside, synced, and renamed: a still is there whole or not at all. Calls block; ``relay/web/stills.py`` runs
-them in a thread.
+Written beside, synced, and renamed: a still is there whole or not at all. Calls block (``relay/web/stills.py`` runs
+them in a thread), but for ``forget``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -55,6 +56,12 @@ class StillFolder:
         """The capture times of a lesson's stills, µs, in order."""
         found = (self._folder / lesson_id).glob("*.jpg") if is_id(lesson_id) else ()
         return sorted(int(path.stem) for path in found if path.stem.isdecimal())
+
+    async def forget(self, lesson_id: str) -> None:
+        """Remove all stills of a lesson. Raises ``OSError``."""
+        folder = self.path(lesson_id, 0).parent
+        if await asyncio.to_thread(folder.is_dir):
+            await asyncio.to_thread(shutil.rmtree, folder)
 
     def forget_old(self, keep_days: float = KEPT_DAYS) -> int:
         """Remove lessons whose folder did not change for so long; how many."""

@@ -100,7 +100,7 @@ def route_of(request: web.Request) -> str:
 
 
 def _refusal(request: web.Request, status: int, key: str, reason: str, headers: dict[str, str]) -> web.Response:
-    if request.path.startswith("/c/") and status == 404:
+    if request.path.startswith(("/c/", "/l/")) and status == 404:
         return not_found_page(request)
     if request.path.startswith("/api/"):
         response = web.json_response({"error": key, "reason": reason}, status=status, headers=headers)

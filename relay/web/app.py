@@ -6,6 +6,7 @@ from aiohttp import web
 
 from relay.web import (
     control,
+    downloads,
     enrol,
     events,
     health,
@@ -38,6 +39,7 @@ def build_app(relay: Relay) -> web.Application:
     app[control.CONNECTIONS] = control.KitConnections()
     app[events.STREAMS] = events.EventStreams()
     app[recordings.UPLOADS] = recordings.Uploads()
+    app[downloads.DOWNLOADS] = downloads.Downloads()
     app[replays.PLAYLISTS] = replays.Texts()
     app[pages.TEMPLATES] = pages.templates()
     app[static.STATIC] = static.read_files()
@@ -91,7 +93,14 @@ def _routes() -> list[web.RouteDef]:
         web.get("/c/{link}/lessons", replays.class_lessons),
         web.get("/c/{link}/lessons/{lesson}/{playlist:index|main}.m3u8", replays.class_playlist),
         web.get("/c/{link}/lessons/{lesson}/board.jpg", replays.class_board),
+        web.get("/c/{link}/lessons/{lesson}/lesson.mp4", downloads.class_download),
         web.get("/c/{link}/lessons/{lesson}/{file}", replays.class_file),
+        web.get("/l/{token}", replays.link_page),
+        web.get("/l/{token}/lessons", replays.link_lessons),
+        web.get("/l/{token}/{playlist:index|main}.m3u8", replays.link_playlist),
+        web.get("/l/{token}/board.jpg", replays.link_board),
+        web.get("/l/{token}/lesson.mp4", downloads.link_download),
+        web.get("/l/{token}/{file}", replays.link_file),
         web.get("/static/{path:.+}", static.static_file),
         web.get("/healthz", health.healthz),
         web.get("/readyz", health.readyz),

@@ -53,6 +53,12 @@ class Recordings(Protocol):
     async def of_lesson(self, lesson_id: str) -> list[Listed]: ...
 
 
+class LessonLinks(Protocol):
+    """Links to one lesson. Raises ``StoreUnavailable``."""
+
+    async def lesson_by_link(self, digest: str, now_unix_ms: int) -> str | None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Relay:
     """Everything that the routes work with."""
@@ -62,6 +68,7 @@ class Relay:
     stills: Stills
     archive: Archive
     recordings: Recordings
+    keeping: LessonLinks
     engine: Engine
     live: LiveRegistry
     metrics: Metrics

@@ -29,7 +29,7 @@ async def class_page(request: web.Request) -> web.Response:
     """``GET /c/<link>``"""
     school_class = await class_of(request)
     school = request.app[RELAY].registers.latest.schools[school_class.school_id]
-    return _page(
+    return page(
         request,
         "page.html",
         200,
@@ -42,7 +42,7 @@ async def class_page(request: web.Request) -> web.Response:
 
 def not_found_page(request: web.Request) -> web.Response:
     """For a link that opens nothing: says so kindly, and what to do."""
-    return _page(request, "not_found.html", 404)
+    return page(request, "not_found.html", 404, what="lesson" if request.path.startswith("/l/") else "class")
 
 
 async def class_of(request: web.Request) -> SchoolClass:
@@ -81,7 +81,8 @@ def _quality(parameters: str) -> float:
         return 0.0
 
 
-def _page(request: web.Request, name: str, status: int, **values: str) -> web.Response:
+def page(request: web.Request, name: str, status: int, **values: str | bool) -> web.Response:
+    """A template of ``pages/``, in the reader's language."""
     language = language_of(request.headers.get(hdrs.ACCEPT_LANGUAGE, ""))
     text = request.app[TEMPLATES].get_template(name).render(lang=language, **values)
     headers = {"Content-Language": language, "Vary": "Accept-Language", "X-Robots-Tag": "noindex"}

@@ -11,17 +11,20 @@ import hashlib
 import json
 import re
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from aiohttp import hdrs, web
 
 from relay.archive import playlist
+from relay.archive.files import init_name, segment_name
 from relay.archive.recording import Init, Listed, Recording, Segment
-from relay.classroom.links import is_id
+from relay.classroom.links import is_id, is_link, lesson_link_digest
 from relay.web.cached import Text, file_answer, text_answer
 from relay.web.context import RELAY, Relay
-from relay.web.pages import class_of
+from relay.web.pages import class_of, page
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 SEGMENT_TYPE = "video/iso.segment"
@@ -73,9 +76,13 @@ async def class_lessons(request: web.Request) -> web.Response:
     relay = request.app[RELAY]
     school_class = await class_of(request)
     listed = await relay.recordings.of_class(school_class.class_id)
+    return await _list_answer(request, listed, lambda item: f"{school_class.path}/lessons/{item.lesson_id}")
+
+
+async def _list_answer(request: web.Request, listed: list[Listed], base_of: Callable[[Listed], str]) -> web.Response:
+    relay = request.app[RELAY]
     boards = await asyncio.to_thread(_with_boards, relay, listed)
-    rows = [lesson_row(relay, item, f"{school_class.path}/lessons/{item.lesson_id}", boards) for item in listed]
-    text = json.dumps({"lessons": rows})
+    text = json.dumps({"lessons": [_lesson(relay, item, base_of(item), boards) for item in listed]})
     return text_answer(request, Text.of(text, "application/json; charset=utf-8", _etag(text)), "private, no-cache")
 
 
@@ -87,6 +94,58 @@ async def class_replay(request: web.Request) -> Replay:
     if recording is None or recording.class_id != school_class.class_id or not recording.segments:
         raise web.HTTPNotFound(text="no such recording")
     return Replay(recording, f"{school_class.path}/lessons/{lesson_id}")
+
+
+async def link_replay(request: web.Request) -> Replay:
+    """The recording that a link to one lesson opens. Raises 404."""
+    relay, token = request.app[RELAY], request.match_info["token"]
+    digest = lesson_link_digest(token)
+    lesson_id = await relay.keeping.lesson_by_link(digest, relay.clock().unix_ms) if is_link(token) else None
+    recording = await relay.archive.shown(lesson_id) if lesson_id is not None else None
+    if recording is None or not recording.segments:
+        raise web.HTTPNotFound(text="this link opens nothing (any more)")
+    return Replay(recording, f"/l/{token}")
+
+
+async def link_page(request: web.Request) -> web.Response:
+    """``GET /l/<token>``: the lesson as a film."""
+    recording = (replay := await link_replay(request)).recording
+    register = request.app[RELAY].registers.latest
+    school_class = register.classes[recording.class_id]
+    began = datetime.fromtimestamp(recording.started_unix_us / 1e6).astimezone()
+    return page(
+        request,
+        "lesson.html",
+        200,
+        class_name=school_class.name,
+        school=register.schools[school_class.school_id].name,
+        began=f"{began:%d.%m.%Y, %H:%M}",
+        began_iso=began.isoformat(timespec="minutes"),
+        file=f"{replay.base}/lesson.mp4",
+        complete=recording.complete,
+    )
+
+
+async def link_lessons(request: web.Request) -> web.Response:
+    """``GET /l/<token>/lessons``: the one lesson, as in the class's list."""
+    relay, replay = request.app[RELAY], await link_replay(request)
+    listed = await relay.recordings.of_lesson(replay.recording.lesson_id)
+    return await _list_answer(request, listed, lambda _listed: replay.base)
+
+
+async def link_playlist(request: web.Request) -> web.Response:
+    """``GET /l/<token>/{index,main}.m3u8``"""
+    return playlist_answer(request, await link_replay(request))
+
+
+async def link_file(request: web.Request) -> web.Response:
+    """``GET /l/<token>/{init-<k>.mp4,<n>.m4s}``"""
+    return await media_answer(request, await link_replay(request))
+
+
+async def link_board(request: web.Request) -> web.StreamResponse:
+    """``GET /l/<token>/board.jpg``"""
+    return await board_answer(request, await link_replay(request))
 
 
 async def class_playlist(request: web.Request) -> web.Response:
@@ -104,8 +163,7 @@ async def class_board(request: web.Request) -> web.StreamResponse:
     return await board_answer(request, await class_replay(request))
 
 
-def lesson_row(relay: Relay, listed: Listed, base: str, boards: set[str]) -> dict[str, object]:
-    """A lesson in the list."""
+def _lesson(relay: Relay, listed: Listed, base: str, boards: set[str]) -> dict[str, object]:
     return {
         "id": listed.lesson_id,
         "started_unix_ms": listed.started_unix_ms,
@@ -129,17 +187,18 @@ def playlist_answer(request: web.Request, replay: Replay) -> web.Response:
 
 async def media_answer(request: web.Request, replay: Replay) -> web.Response:
     """An init or a segment."""
-    archive, recording = request.app[RELAY].archive, replay.recording
+    files, recording = request.app[RELAY].archive.files, replay.recording
     found = _FILE.fullmatch(request.match_info["file"])
     if found is None or (found["init"] is None) != (found["kind"] == "m4s"):
         raise web.HTTPNotFound(text="no such file")
     number = int(found["number"])
-    read, content_type = (archive.init_file, INIT_TYPE) if found["init"] else (archive.segment_file, SEGMENT_TYPE)
-    held: Init | Segment | None = (recording.inits if found["init"] else recording.segments).get(number)
-    body = await read(recording, number)
+    of_init = found["init"] is not None
+    held: Init | Segment | None = (recording.inits if of_init else recording.segments).get(number)
+    name = (init_name if of_init else segment_name)(recording.lesson_id, number)
+    body = None if held is None else await files.get(name)
     if held is None or body is None:
         raise web.HTTPNotFound(text="no such file")
-    return file_answer(request, body, f'"{held.sha256.hex()[:32]}"', content_type, IMMUTABLE)
+    return file_answer(request, body, f'"{held.sha256.hex()[:32]}"', INIT_TYPE if of_init else SEGMENT_TYPE, IMMUTABLE)
 
 
 async def board_answer(request: web.Request, replay: Replay) -> web.StreamResponse:

@@ -23,6 +23,7 @@ from relay.classroom.registry import LiveRegistry
 from relay.clock import moment
 from relay.store.database import Database, opened_database
 from relay.store.enrolment import Enrolment
+from relay.store.keeping import Keeping
 from relay.store.lesson_log import LessonLog
 from relay.store.office import Issued, Office
 from relay.store.recordings import RecordingRows
@@ -158,6 +159,7 @@ async def served(folder: Path, ice_servers: IceServers = NO_ICE_SERVERS) -> Asyn
             stills=StillFolder(folder / "stills"),
             archive=archive,
             recordings=rows,
+            keeping=Keeping(database, 14),
             engine=engine,
             live=live,
             metrics=metrics,
