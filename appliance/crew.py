@@ -51,6 +51,14 @@ class CaptureWatch(Protocol):
         """This kit has no such source, by its settings: nothing is wrong, but the other is all there is."""
         ...
 
+    def recording(self, trouble: KitError | None) -> None:
+        """The lesson is not being recorded (``trouble``), or is again."""
+        ...
+
+    def records_nothing(self) -> None:
+        """This kit records nothing, by its settings."""
+        ...
+
 
 class Crew(Protocol):
     """What the director directs."""

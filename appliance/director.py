@@ -54,6 +54,7 @@ class Director:
         self._hands = Hands()
         self._delivery: Delivery | None = None
         self._troubles: dict[SourceName, KitError] = {}
+        self._unrecorded: KitError | None = None
         self._sound_warning: str | None = None
         self.notice: Fault | None = None  # set before anything is shown
         self._voiceless = False  # by its settings: then the picture alone makes the lamp red
@@ -106,6 +107,15 @@ class Director:
         """This kit has no such source, by its settings: nothing is wrong, but the other is all there is."""
         self._voiceless = self._voiceless or name == "microphone"
         self._happens(_SOURCE_EVENTS[name, False])
+
+    def recording(self, trouble: KitError | None) -> None:
+        """The lesson is not being recorded (``trouble``), or is again."""
+        self._unrecorded = trouble
+        self._happens(Event.RECORDING_BACK if trouble is None else Event.RECORDING_LOST)
+
+    def records_nothing(self) -> None:
+        """This kit records nothing, by its settings."""
+        self._happens(Event.RECORDING_OFF)
 
     def delivery(self, delivery: Delivery) -> None:
         """The relay says what pupils get."""
@@ -176,7 +186,8 @@ class Director:
         """All that there is to tell now."""
         link = with_pupils(self._crew.link(), self._delivery)
         now_s = self._loop.time()
-        face = face_of(self._lesson, self._running, hands=self._hands, now_s=now_s, troubles=self._troubles, link=link)
+        troubles = [*self._troubles.values(), *([self._unrecorded] if self._unrecorded is not None else [])]
+        face = face_of(self._lesson, self._running, hands=self._hands, now_s=now_s, troubles=troubles, link=link)
         sound = self._crew.hearing()
         return replace(face, voiceless=self._voiceless, health=self._health, sound=sound, notice=self.notice)
 
@@ -278,7 +289,7 @@ class Director:
         log.info("lesson %s ended", self._now.lesson_id)
         if self._broadcast is not None:
             self._broadcast.cancel()
-        self._broadcast = self._running = self._delivery = None
+        self._broadcast = self._running = self._delivery = self._unrecorded = None
         self._never("stale")
         self._crew.end_recording()
         self._crew.keep(None)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 
 from msgspec import UNSET
 
-from appliance.crew import RunningLesson, SourceName
+from appliance.crew import RunningLesson
 from appliance.errors import KitError
 from appliance.hw import gestures
 from appliance.hw.base import Face, Fault, LessonFace, LinkFace
@@ -23,7 +23,7 @@ def face_of(
     *,
     hands: Hands,
     now_s: float,
-    troubles: Mapping[SourceName, KitError],
+    troubles: Sequence[KitError],
     link: LinkFace,
 ) -> Face:
     """All that a panel can tell at ``now_s`` on the clock of the edges."""
@@ -35,14 +35,15 @@ def face_of(
         hold_for=hands.hold.purpose if hands.hold is not None and progress > 0 else None,
         lesson=None if running is None else LessonFace(running.lesson_id, running.clock),
         fault=_fault(troubles) if lesson.capture == "open" else None,
+        recording=lesson.recording if running is not None else None,
         link=link,
     )
 
 
-def _fault(troubles: Mapping[SourceName, KitError]) -> Fault | None:
+def _fault(troubles: Sequence[KitError]) -> Fault | None:
     if not troubles:
         return None
-    return Fault(next(iter(troubles.values())).key, "; ".join(str(trouble) for trouble in troubles.values()))
+    return Fault(troubles[0].key, "; ".join(str(trouble) for trouble in troubles))
 
 
 def with_pupils(link: LinkFace, delivery: Delivery | None) -> LinkFace:
@@ -66,6 +67,7 @@ def status_of(
         camera_ok=lesson.camera != "lost",
         microphone_ok=lesson.microphone != "lost",
         sound_warning=sound_warning or UNSET,
+        recorded=lesson.recording == "on" if running is not None else UNSET,
         health=_told(health) if health != Health() else UNSET,
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from appliance.capture.microphone import configured_microphone
 from appliance.capture.recorder import NoRecorder, Recorder
 from appliance.director import Director
 from appliance.discovery import page_port
-from appliance.hw.base import Edge
+from appliance.hw.base import Edge, Fault
 from appliance.hw.health import BoardHealth
 from appliance.kept_lesson import KeptLesson, LessonKeeper
 from appliance.kit_crew import KitCrew
@@ -68,7 +69,7 @@ class Kit:
         Raises a ``KitError`` that says what to do where it cannot start; an ``ExceptionGroup`` for a bug.
         """
         settings, state_dir = self._settings, Path(self._settings.kit.state_dir)
-        shelf = Shelf(state_dir / "recordings", settings.recording.quota_mb * 1_000_000)
+        shelf = Shelf(state_dir / "recordings", settings.recording.quota_mb * 1_000_000, self._told_on_loop())
         limits = limits_of(settings.camera, settings.microphone)
         share = settings.recording.upload_share
         link = RelayLink(settings.relay, state_dir, self._software, limits, shelf, upload_share=share)
@@ -128,6 +129,19 @@ class Kit:
         self._service.context = lambda: log_fields(director.status())
         told = keep_informed(self._service, vitals, lambda: status_text(director.face()))
         return tasks.create_task(told, name="service report")
+
+    def _told_on_loop(self) -> Callable[[str], None]:
+        """For a thread: tells what was given up, so that a person sees it."""
+        loop = asyncio.get_running_loop()
+
+        def notice(reason: str) -> None:
+            if self._director is not None:
+                self._director.notice = Fault("recording_deleted", reason)
+
+        def tell(reason: str) -> None:
+            loop.call_soon_threadsafe(notice, reason)
+
+        return tell
 
     def _edge(self, edge: Edge) -> None:
         if self._director is not None:

@@ -117,6 +117,8 @@ class KitCrew:
         self._watch = watch
         if self._lacks_microphone:
             watch.lacks("microphone")
+        if not self._recorder.records:
+            watch.records_nothing()
         running = self._tasks.create_task(self._capture.run(clock), name="camera and microphone")
         try:
             yield self._capture
@@ -135,6 +137,8 @@ class KitCrew:
 
     def recording(self, trouble: KitError | None) -> None:
         """The lesson is not being recorded (``trouble``), or is again."""
+        if self._watch is not None:
+            self._watch.recording(trouble)
 
     def recorded(self, lesson_id: str, entry: IndexEntry | None) -> None:
         """A segment is kept for good; or (``None``) the lesson's recording is closed."""

@@ -8,7 +8,8 @@ event out:
 - The tally is lit (``SHOW``) before capture opens, and tells of a closed camera only after capture has closed:
   between the curtain press and ``CAPTURE_CLOSED`` the phase stays what it was.
 - ``live`` is entered by the relay's confirmation alone.
-- ``fault`` is a dead camera *and* a dead microphone, and heals when either returns.
+- ``fault`` is a lesson that reaches nobody, ever: a dead camera *and* a dead microphone, or neither live nor recorded.
+  It heals when either returns.
 - The preview of the setup page is no lesson: the phase stays ``idle``, but the tally is lit as long as it has the
   devices. A start press takes them over: the lesson begins at once, and captures as soon as the preview has closed.
 """
@@ -24,8 +25,11 @@ from typing import Literal
 from wire.messages import KitState, Tally
 
 Capture = Literal["closed", "open", "closing"]
-#: What the lamp of this kit can tell: what the relay is told, and the setup page's preview.
-Signal = Tally | Literal["preview"]
+#: Whether the lesson is being recorded: it is; it is not, and should be; it never is, by the kit's settings.
+Recording = Literal["on", "lost", "off"]
+#: What the lamp of this kit can tell: what the relay is told, the setup page's preview, and a live lesson whose
+#: recording is lost.
+Signal = Tally | Literal["preview", "unrecorded"]
 Source = Literal["waiting", "up", "lost"]
 After = Literal["rest", "start", "shut_down"]
 
@@ -42,6 +46,11 @@ class Event(Enum):
     CAMERA_LOST = auto()
     MICROPHONE_UP = auto()
     MICROPHONE_LOST = auto()
+    #: The card takes nothing, or takes it again.
+    RECORDING_LOST = auto()
+    RECORDING_BACK = auto()
+    #: By its settings, this kit records nothing.
+    RECORDING_OFF = auto()
     DELIVERY_CONFIRMED = auto()
     #: The relay says that pupils don't get it, or has been silent for too long to be believed.
     DELIVERY_DENIED = auto()
@@ -88,6 +97,7 @@ class Lesson:
     curtain: bool = False
     after: After = "rest"
     preview: Capture = "closed"
+    recording: Recording = "on"
 
     @property
     def runs(self) -> bool:
@@ -102,7 +112,14 @@ class Lesson:
     @property
     def signal(self) -> Signal:
         """What this kit's own lamp shows."""
+        if self.phase == "live" and self.recording == "lost":
+            return "unrecorded"
         return "preview" if self.phase == "idle" and self.preview != "closed" else self.tally
+
+    @property
+    def is_dead(self) -> bool:
+        """Nothing is captured, though it should be."""
+        return self.camera == self.microphone == "lost"
 
 
 _TALLY: Mapping[KitState, Tally] = {
@@ -174,13 +191,18 @@ def _curtain(lesson: Lesson) -> Step:
     if lesson.preview == "closing":  # a lesson that waits for the devices: it may well not open them
         return replace(lesson, curtain=not lesson.curtain), frozenset({Action.KEEP})
     if lesson.capture == "closed":
-        return _reopened()
+        return _reopened(lesson)
     closing: Actions = frozenset({Action.CLOSE_CAPTURE}) if lesson.capture == "open" else _NOTHING
     return replace(lesson, capture="closing", curtain=not lesson.curtain), closing | {Action.KEEP}
 
 
-def _reopened() -> Step:
-    return Lesson(phase="starting", capture="open"), frozenset({Action.OPEN_CAPTURE, Action.KEEP})
+def _reopened(lesson: Lesson) -> Step:
+    opened = Lesson(phase="starting", capture="open", recording=lesson.recording)
+    return opened, frozenset({Action.OPEN_CAPTURE, Action.KEEP})
+
+
+def _closed_by_curtain(lesson: Lesson) -> Step:
+    return Lesson(phase="curtain", curtain=True, recording=lesson.recording), _NOTHING
 
 
 def _still(lesson: Lesson) -> Step:
@@ -189,45 +211,60 @@ def _still(lesson: Lesson) -> Step:
 
 
 def _camera(lesson: Lesson, source: Source) -> Step:
-    return _judged(replace(lesson, camera=source)) if lesson.capture == "open" else (lesson, _NOTHING)
+    return _judged(lesson, replace(lesson, camera=source)) if lesson.capture == "open" else (lesson, _NOTHING)
 
 
 def _microphone(lesson: Lesson, source: Source) -> Step:
-    return _judged(replace(lesson, microphone=source)) if lesson.capture == "open" else (lesson, _NOTHING)
+    return _judged(lesson, replace(lesson, microphone=source)) if lesson.capture == "open" else (lesson, _NOTHING)
 
 
-def _judged(lesson: Lesson) -> Step:
-    if lesson.camera == lesson.microphone == "lost":
-        return replace(lesson, phase="fault"), _NOTHING
-    if lesson.phase == "fault":
-        return replace(lesson, phase="starting"), _NOTHING
-    return lesson, _NOTHING
+def _judged(before: Lesson, after: Lesson) -> Step:
+    if after.is_dead:
+        return replace(after, phase="fault"), _NOTHING
+    if before.is_dead and after.phase == "fault":
+        return replace(after, phase="starting"), _NOTHING
+    return after, _NOTHING
+
+
+def _recording(lesson: Lesson, recording: Recording) -> Step:
+    if not lesson.runs or lesson.recording == recording:
+        return lesson, _NOTHING
+    after = replace(lesson, recording=recording)
+    if after.phase == "degraded" or (after.phase == "fault" and not after.is_dead):
+        return _unseen(after)
+    return after, _NOTHING
+
+
+def _unseen(lesson: Lesson) -> Step:
+    """Pupils do not get it now: they will in the replay, unless it is not recorded either."""
+    return replace(lesson, phase="degraded" if lesson.recording == "on" else "fault"), _NOTHING
 
 
 def _confirmed(lesson: Lesson) -> Step:
-    if lesson.phase in ("starting", "degraded") and lesson.capture == "open":
+    is_to_be_live = lesson.phase in ("starting", "degraded") or (lesson.phase == "fault" and not lesson.is_dead)
+    if is_to_be_live and lesson.capture == "open":
         return replace(lesson, phase="live"), _NOTHING
     return lesson, _NOTHING
 
 
 def _denied(lesson: Lesson) -> Step:
-    return (replace(lesson, phase="degraded") if lesson.phase == "live" else lesson), _NOTHING
+    return _unseen(lesson) if lesson.phase == "live" else (lesson, _NOTHING)
 
 
 def _overdue(lesson: Lesson) -> Step:
-    return (replace(lesson, phase="degraded") if lesson.phase == "starting" else lesson), _NOTHING
+    return _unseen(lesson) if lesson.phase == "starting" else (lesson, _NOTHING)
 
 
 def _closed(lesson: Lesson) -> Step:
     if lesson.capture == "closed":
         return lesson, _NOTHING
     if lesson.capture == "open":  # nobody asked: both sources are gone, and whoever runs them goes on trying
-        return _judged(replace(lesson, camera="lost", microphone="lost"))
+        return _judged(lesson, replace(lesson, camera="lost", microphone="lost"))
     if lesson.phase == "ending":
         return _ended(lesson.after)
     if lesson.curtain:
-        return Lesson(phase="curtain", curtain=True), _NOTHING
-    return _reopened()  # the teacher changed their mind while it closed
+        return _closed_by_curtain(lesson)
+    return _reopened(lesson)  # the teacher changed their mind while it closed
 
 
 def _ended(after: After) -> Step:
@@ -255,9 +292,7 @@ def _preview_closed(lesson: Lesson) -> Step:
         return lesson, _NOTHING
     if lesson.phase == "idle":
         return Lesson(), frozenset({Action.SHUT_DOWN}) if lesson.after == "shut_down" else _NOTHING
-    if lesson.curtain:
-        return Lesson(phase="curtain", curtain=True), _NOTHING
-    return _reopened()
+    return _closed_by_curtain(lesson) if lesson.curtain else _reopened(lesson)
 
 
 def _resumed(lesson: Lesson) -> Step:
@@ -280,6 +315,9 @@ _HANDLERS: Mapping[Event, Callable[[Lesson], Step]] = {
     Event.CAMERA_LOST: partial(_camera, source="lost"),
     Event.MICROPHONE_UP: partial(_microphone, source="up"),
     Event.MICROPHONE_LOST: partial(_microphone, source="lost"),
+    Event.RECORDING_LOST: partial(_recording, recording="lost"),
+    Event.RECORDING_BACK: partial(_recording, recording="on"),
+    Event.RECORDING_OFF: partial(_recording, recording="off"),
     Event.DELIVERY_CONFIRMED: _confirmed,
     Event.DELIVERY_DENIED: _denied,
     Event.START_OVERDUE: _overdue,

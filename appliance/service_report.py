@@ -42,6 +42,8 @@ def vitals_of(tasks: Iterable[asyncio.Task[None]], sources: Iterable[Source]) ->
 def status_text(face: Face) -> str:
     """What ``systemctl status`` says of the kit."""
     parts = [_STATES[face.state]]
+    if face.recording in {"lost", "off"}:
+        parts.append("not recorded")
     if face.state == "live":
         viewers = face.link.viewers or 0
         parts.append(f"{viewers} viewer{'' if viewers == 1 else 's'}")

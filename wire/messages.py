@@ -83,6 +83,8 @@ class KitStatus(_Message, frozen=True, kw_only=True, tag="kit_status"):
     #: What is plainly wrong with the microphone's sound: ``silent`` or ``clipping`` (a newer kit may know more);
     #: left out while nothing is. A microphone that gives no sound at all is ``microphone_ok``'s.
     sound_warning: str | msgspec.UnsetType = msgspec.UNSET
+    #: Whether the running lesson is being recorded; left out without a lesson.
+    recorded: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Welcome(_Message, frozen=True, kw_only=True, tag="welcome"):

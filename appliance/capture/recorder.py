@@ -44,7 +44,10 @@ class RecordingWatch(Protocol):
 
 
 class Recording(Protocol):
-    """What the kit's crew does with a recorder."""
+    """What the kit's crew does with a recorder. ``records``: it does, as far as the settings go."""
+
+    @property
+    def records(self) -> bool: ...
 
     def watch(self, watch: RecordingWatch) -> None:
         """Tell this one, from now on."""
@@ -74,6 +77,8 @@ class Recording(Protocol):
 class NoRecorder:
     """A kit that records nothing, by its settings."""
 
+    records = False
+
     def watch(self, watch: RecordingWatch) -> None:
         """There is nothing to tell."""
 
@@ -95,6 +100,8 @@ class NoRecorder:
 
 class Recorder:
     """Records one lesson after another while ``run`` runs. All methods are called on the event loop."""
+
+    records = True
 
     def __init__(self, shelf: Shelf, width: int, height: int, *, queue_bytes: int = QUEUE_BYTES) -> None:
         """Without a picture, a grey one of this size stands in."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from appliance.capture.clock import LessonClock
 from appliance.hw.health import Health
 from appliance.hw.patterns import Pattern, pattern_of
-from appliance.lesson import Signal
+from appliance.lesson import Recording, Signal
 from wire.messages import KitState
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ class LinkFace:
 class Face:
     """All that a panel can tell. A real one shows the tally and the hold; a page shows the rest too.
 
-    ``voiceless``: the kit has no microphone, by its settings. ``notice``: something to put right,
-    which no lesson waits for.
+    ``voiceless``: the kit has no microphone, by its settings. ``recording``: whether the lesson that runs is being
+    recorded. ``notice``: something to put right, which no lesson waits for.
     """
 
     state: KitState | Literal["preview"] = "idle"
@@ -87,6 +87,7 @@ class Face:
     fault: Fault | None = None
     sound: SoundFigures | None = None
     voiceless: bool = False
+    recording: Recording | None = None
     health: Health = field(default_factory=Health)
     notice: Fault | None = None
     link: LinkFace = field(default_factory=LinkFace)

@@ -1,9 +1,10 @@
 """How the tally lamp tells each state: colours and rhythm, as data, and what of it is lit at a time.
 
 Every panel plays these: the simulated page in CSS, a real one on its LED. Pure: the caller brings the time. Not here:
-which state shows which tally (``lesson.py``). The table is DESIGN.md's, with the setup page's preview beside it: amber,
-as ever when the camera is open and nobody is meant to see it live, in a beat that no lesson has. No pattern flashes
-more than three times a second (WCAG 2.3.1).
+which state shows which tally (``lesson.py``). The table is DESIGN.md's, with two beside it: the setup page's preview is
+amber, as ever when the camera is open and nobody is meant to see it live, in a beat that no lesson has; a lesson that
+is live and not recorded is red, for it is on air, and falters twice now and then. No pattern flashes more than three
+times a second (WCAG 2.3.1).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Literal
 from appliance.lesson import Signal
 
 Colour = Literal["red", "amber", "white"]
-Rhythm = Literal["off", "steady", "slow_blink", "slow_alternating", "double_blink", "rare_flash", "fast_blink"]
+Rhythm = Literal[
+    "off", "steady", "slow_blink", "slow_alternating", "double_blink", "double_gap", "rare_flash", "fast_blink"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ PATTERNS: Mapping[Signal, Pattern] = {
     "off": Pattern("off", (Beat(None, 1000),)),
     "connecting": Pattern("slow_blink", (Beat("amber", 800), Beat(None, 800))),
     "on_air": Pattern("steady", (Beat("red", 1000),)),
+    "unrecorded": Pattern("double_gap", (Beat("red", 1800), Beat(None, 250), Beat("red", 250), Beat(None, 250))),
     "not_live": Pattern("slow_alternating", (Beat("red", 1200), Beat("amber", 1200))),
     "curtain": Pattern("steady", (Beat("white", 1000),)),
     "preview": Pattern("double_blink", (Beat("amber", 200), Beat(None, 250), Beat("amber", 200), Beat(None, 1150))),

@@ -16,9 +16,9 @@ from appliance.capture.clock import LessonClock
 from appliance.capture.sound_meter import SoundFigures
 from appliance.crew import CaptureWatch, RunningLesson
 from appliance.director import Director
-from appliance.errors import CameraUnavailable, MicrophoneUnavailable
+from appliance.errors import CameraUnavailable, MicrophoneUnavailable, RecordingLost
 from appliance.hw import gestures
-from appliance.hw.base import Button, Cue, Edge, Face, LinkFace
+from appliance.hw.base import Button, Cue, Edge, Face, Fault, LinkFace
 from appliance.kept_lesson import KeptLesson, boot_id
 from wire.messages import Command, Delivery, KitStatus
 
@@ -381,3 +381,32 @@ async def test_a_restarted_kit_goes_on_with_its_lesson(stage: Stage, curtain: bo
         assert "capture open" not in stage.seen.told
     else:
         await stage.seen.until_told("capture open")
+
+
+async def test_a_recording_that_is_lost_is_told_on_the_lamp_the_panel_and_to_the_relay_and_so_is_its_return(
+    stage: Stage,
+) -> None:
+    stage.tap("start")
+    await stage.seen.until_told("capture open")
+    stage.delivery(on_air=True)
+    stage.director.recording(RecordingLost("the card is full"))
+    face = stage.seen.faces[-1]
+    assert (face.state, face.tally, face.recording) == ("live", "unrecorded", "lost")
+    assert face.fault == Fault("recording_lost", "the card is full")
+    assert (stage.seen.reports[-1].tally, stage.seen.reports[-1].recorded) == ("on_air", False)
+    stage.director.recording(None)
+    face = stage.seen.faces[-1]
+    assert (face.state, face.tally, face.recording, face.fault) == ("live", "on_air", "on", None)
+    assert stage.seen.reports[-1].recorded is True
+
+
+async def test_a_lesson_that_is_neither_recorded_nor_live_is_a_fault_that_sounds(stage: Stage) -> None:
+    stage.tap("start")
+    await stage.seen.until_told("capture open")
+    stage.delivery(on_air=True)
+    stage.director.recording(RecordingLost("the card is full"))
+    stage.delivery(on_air=False)
+    assert stage.seen.faces[-1].tally == "fault"
+    assert stage.seen.told.count("sound fault") == 1
+    stage.director.recording(None)
+    assert (stage.seen.faces[-1].state, stage.seen.faces[-1].fault) == ("degraded", None)

@@ -22,7 +22,7 @@ from appliance.capture.silence import NoMicrophone
 from appliance.capture.simulated.camera import SimulatedCamera
 from appliance.capture.simulated.microphone import SimulatedMicrophone
 from appliance.crew import RunningLesson, SourceName
-from appliance.errors import CameraUnavailable, KitError
+from appliance.errors import CameraUnavailable, KitError, RecordingLost
 from appliance.hw.base import LinkFace
 from appliance.kept_lesson import LessonKeeper
 from appliance.kit_crew import KitCrew
@@ -59,10 +59,12 @@ class Ears:
     """A link that counts what passes, and a watch that notes what it is told."""
 
     pictures: int = 0
+    keys: int = 0
     voices: int = 0
     times_us: list[int] = field(default_factory=list)
     stills: list[tuple[str, int, bytes]] = field(default_factory=list)
     told: list[tuple[SourceName, str | None]] = field(default_factory=list)
+    told_of_recording: list[str | None] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def broadcast(self, lesson: RunningLesson) -> None:
@@ -70,6 +72,7 @@ class Ears:
 
     def picture(self, unit: AccessUnit) -> None:
         self.pictures += 1
+        self.keys += unit.key_frame
         self.times_us.append(unit.capture_us)
         self.changed.set()
 
@@ -95,6 +98,12 @@ class Ears:
     def source(self, name: SourceName, trouble: KitError | None) -> None:
         self.told.append((name, None if trouble is None else str(trouble)))
         self.changed.set()
+
+    def recording(self, trouble: KitError | None) -> None:
+        self.told_of_recording.append(None if trouble is None else str(trouble))
+
+    def records_nothing(self) -> None:
+        self.told_of_recording.append("nothing")
 
     def lacks(self, name: SourceName) -> None:
         self.told.append((name, "lacking"))
@@ -213,3 +222,17 @@ async def test_the_camera_that_is_kept_warm_is_the_one_that_the_next_lesson_open
         keeping.cancel()
         await asyncio.wait([keeping])
         assert second.cold.is_set()
+
+
+async def test_what_becomes_of_the_recording_is_told_and_its_want_of_a_key_frame_reaches_the_camera(
+    tmp_path: Path,
+) -> None:
+    ears = Ears()
+    async with _crew(tmp_path, ears, _camera()) as crew, crew.open_capture(LessonClock.start(), ears):
+        await ears.until(pictures=2)
+        crew.key_frame_wanted()
+        crew.recording(RecordingLost("the card is full"))
+        crew.recording(None)
+        await ears.until(pictures=ears.pictures + 3)
+    assert ears.told_of_recording == ["nothing", "the card is full", None]  # the first: this crew has no recorder
+    assert ears.keys >= 2

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from appliance.lesson import Action, Event, Lesson, step
+from wire.messages import KitState
 
 A = Action
 E = Event
@@ -19,6 +22,8 @@ LIVE = Lesson(phase="live", capture="open", camera="up", microphone="up")
 DEGRADED = Lesson(phase="degraded", capture="open", camera="up", microphone="up")
 VOICE_ONLY = Lesson(phase="live", capture="open", camera="lost", microphone="up")
 FAULT = Lesson(phase="fault", capture="open", camera="lost", microphone="lost")
+UNRECORDED = Lesson(phase="live", capture="open", camera="up", microphone="up", recording="lost")
+NOWHERE = Lesson(phase="fault", capture="open", camera="up", microphone="up", recording="lost")
 CLOSING_CURTAIN = Lesson(phase="live", capture="closing", camera="up", microphone="up", curtain=True)
 REOPENING = Lesson(phase="live", capture="closing", camera="up", microphone="up", curtain=False)
 CURTAIN = Lesson(phase="curtain", curtain=True)
@@ -263,6 +268,51 @@ UNMOVED: dict[Lesson, set[Event]] = {
 }  # fmt: skip
 
 
+# Recording is the lesson's second way to pupils. What is lost of it changes nothing else, but for a lesson that is not
+# live: that reaches nobody then.
+for _state, _row in MOVED.items():
+    if _state.runs and _state.recording == "on":
+        _phase: KitState = "fault" if _state.phase == "degraded" else _state.phase
+        _row[E.RECORDING_LOST] = (replace(_state, phase=_phase, recording="lost"), SHOW)
+        _row[E.RECORDING_OFF] = (replace(_state, phase=_phase, recording="off"), SHOW)
+        UNMOVED[_state] |= {E.RECORDING_BACK}
+    elif not _state.runs:
+        UNMOVED[_state] |= {E.RECORDING_LOST, E.RECORDING_BACK, E.RECORDING_OFF}
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "after"),
+    [
+        (UNRECORDED, E.RECORDING_BACK, LIVE),
+        (UNRECORDED, E.DELIVERY_DENIED, NOWHERE),
+        (UNRECORDED, E.CAMERA_LOST, replace(VOICE_ONLY, recording="lost")),
+        (UNRECORDED, E.CURTAIN_PRESSED, replace(CLOSING_CURTAIN, recording="lost")),
+        (replace(CLOSING_CURTAIN, recording="lost"), E.CAPTURE_CLOSED, replace(CURTAIN, recording="lost")),
+        (replace(CURTAIN, recording="lost"), E.CURTAIN_PRESSED, replace(OPENING, recording="lost")),
+        (replace(STARTING, recording="lost"), E.START_OVERDUE, NOWHERE),
+        (replace(STARTING, recording="off"), E.START_OVERDUE, replace(NOWHERE, recording="off")),
+        (NOWHERE, E.RECORDING_BACK, DEGRADED),
+        (NOWHERE, E.DELIVERY_CONFIRMED, UNRECORDED),
+        (NOWHERE, E.DELIVERY_DENIED, NOWHERE),
+        (NOWHERE, E.CAMERA_LOST, replace(NOWHERE, camera="lost")),
+        (replace(NOWHERE, camera="lost"), E.MICROPHONE_LOST, replace(FAULT, recording="lost")),
+        (replace(FAULT, recording="lost"), E.RECORDING_BACK, FAULT),
+        (replace(FAULT, recording="lost"), E.CAMERA_UP, Lesson("starting", "open", "up", "lost", recording="lost")),
+        (NOWHERE, E.END_HELD, replace(ENDING, recording="lost")),
+        (replace(ENDING, recording="lost"), E.CAPTURE_CLOSED, IDLE),
+    ],
+)
+def test_a_lesson_that_is_not_recorded(state: Lesson, event: Event, after: Lesson) -> None:
+    assert step(state, event)[0] == after
+
+
+def test_the_lamp_tells_a_live_lesson_that_is_not_recorded_and_is_silent_where_nobody_wanted_it_recorded() -> None:
+    assert UNRECORDED.signal == "unrecorded"
+    assert UNRECORDED.tally == "on_air"
+    assert replace(UNRECORDED, recording="off").signal == "on_air"
+    assert NOWHERE.signal == replace(NOWHERE, recording="off").signal == "fault"
+
+
 @pytest.mark.parametrize("state", MOVED, ids=str)
 def test_the_table_says_what_every_event_does_in_every_state(state: Lesson) -> None:
     assert set(MOVED[state]) | UNMOVED[state] == set(Event)
@@ -325,10 +375,11 @@ def test_every_event_keeps_the_rules_in_every_state(event: Event) -> None:
         assert (A.CLOSE_PREVIEW in actions) == (state.preview == "open" and after.preview == "closing"), story
         assert "closed" in (after.preview, after.capture), story
         assert after.preview != "open" or after.phase == "idle", story
-        # What changed is shown, red is the relay's word, and a fault is two dead sources.
+        # What changed is shown, red is the relay's word, and a fault is two dead sources, or no way to any pupil.
         assert (A.SHOW in actions) == (after != state), story
         assert after.phase != "live" or state.phase == "live" or event is E.DELIVERY_CONFIRMED, story
-        assert after.phase != "fault" or after.camera == after.microphone == "lost", story
+        assert after.phase != "fault" or after.is_dead or after.recording != "on", story
+        assert after.phase != "degraded" or after.recording == "on", story
         # A lesson begins once and ends once, and a kit that dies knows what the teacher wanted last.
         begun = len({A.BEGIN_LESSON, A.RESUME_LESSON} & set(actions)) - (A.END_LESSON in actions)
         assert begun == (after.phase != "idle") - (state.phase != "idle"), story
@@ -427,9 +478,9 @@ class AnyStory(RuleBasedStateMachine):
             assert self.relay_said_yes
 
     @invariant()
-    def a_fault_is_two_dead_sources(self) -> None:
+    def a_fault_is_two_dead_sources_or_no_way_to_any_pupil(self) -> None:
         if self.lesson.phase == "fault" and self.lesson.capture == "open":
-            assert self.lesson.camera == self.lesson.microphone == "lost"
+            assert self.lesson.is_dead or self.lesson.recording != "on"
 
     @invariant()
     def a_lesson_runs_once_from_start_to_end(self) -> None:

@@ -47,6 +47,12 @@ FROM_KIT: dict[str, FromKit] = {
             temperature_c=81, free_mb=512, clock_synchronised=True, wifi_dbm=None, warnings=("too_hot", "disk_low")
         ),
     ),
+    "kit_status_recorded": KitStatus(
+        state="live",
+        tally="on_air",
+        lesson=LessonRef(lesson_id=LESSON_ID, started_unix_ms=1788249600123),
+        recorded=False,
+    ),
     "kit_status_sound_warning": KitStatus(state="idle", tally="off", sound_warning="silent"),
 }
 FROM_RELAY: dict[str, FromRelay] = {

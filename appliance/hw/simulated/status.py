@@ -25,6 +25,7 @@ def status(face: Face) -> dict[str, Any]:
         "notice": None if face.notice is None else asdict(face.notice),
         "fault": None if face.fault is None else asdict(face.fault),
         "voiceless": face.voiceless,
+        "recording": face.recording,
         "health": asdict(face.health) | {"warnings": face.health.warnings},
         "sound": None if face.sound is None else asdict(face.sound),
         "link": asdict(face.link),

@@ -20,6 +20,7 @@ def test_the_table_of_the_design() -> None:
         "off": ((), "off"),
         "connecting": (("amber",), "slow_blink"),
         "on_air": (("red",), "steady"),
+        "unrecorded": (("red",), "double_gap"),
         "not_live": (("red", "amber"), "slow_alternating"),
         "curtain": (("white",), "steady"),
         "preview": (("amber",), "double_blink"),
@@ -28,7 +29,7 @@ def test_the_table_of_the_design() -> None:
 
 
 def test_every_tally_has_a_pattern_of_its_own() -> None:
-    assert set(PATTERNS) == {*get_args(Tally), "preview"}
+    assert set(PATTERNS) == {*get_args(Tally), "preview", "unrecorded"}
     assert len({pattern.beats for pattern in (*PATTERNS.values(), NOTICE)}) == len(PATTERNS) + 1
 
 

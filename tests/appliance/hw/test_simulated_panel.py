@@ -82,6 +82,7 @@ async def test_status_has_the_documented_shape(bench: Bench) -> None:
             hold=0.25,
             hold_for="end",
             lesson=LessonFace("ab" * 16, clock),
+            recording="on",
             fault=Fault("camera_unavailable", "plug it in"),
             health=Health(temperature_c=51.5, throttled=("under_voltage",), free_mb=9000, clock_synchronised=True),
             sound=SoundFigures(-30.5, -20.0, "silent", "USB Audio"),
@@ -98,6 +99,7 @@ async def test_status_has_the_documented_shape(bench: Bench) -> None:
             "lesson": {"id": "ab" * 16, "started_unix_us": 1_700_000_000_000_000, "elapsed_s": 12.3},
             "fault": {"key": "camera_unavailable", "reason": "plug it in"},
             "voiceless": False,
+            "recording": "on",
             "health": {
                 "temperature_c": 51.5, "throttled": ["under_voltage"], "free_mb": 9000, "clock_synchronised": True,
                 "wifi_dbm": None, "warnings": ["under_voltage"],

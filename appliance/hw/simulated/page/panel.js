@@ -29,6 +29,7 @@ import { preferred, say } from "./words.js";
  * @property {{id: string, started_unix_us: number, elapsed_s: number} | null} lesson
  * @property {{key: string, reason: string} | null} fault
  * @property {boolean} voiceless
+ * @property {"on" | "lost" | "off" | null} recording
  * @property {{key: string, reason: string} | null} notice
  * @property {{warnings: string[]}} health
  * @property {{level_dbfs: number, peak_dbfs: number, warning: string | null, device: string} | null} sound
@@ -105,12 +106,18 @@ function show() {
 /** @param {string} state */
 function showWords(state) {
   const holding = status?.hold_for && status.hold > 0 ? `hold_${status.hold_for}` : null;
-  put(headline, worded(`head_${holding ?? state}`));
+  put(headline, worded(`head_${holding ?? nowhere(state) ?? state}`));
   put(sentence, holding ? worded(`say_${holding}`) : why(state));
   const reason = holding ? null : (status?.fault?.reason ?? soundTrouble());
   trouble.hidden = !reason;
   put(trouble, reason ?? "");
-  document.title = `${worded(`head_${state}`)} – ${t("name")}`;
+  document.title = `${worded(`head_${nowhere(state) ?? state}`)} – ${t("name")}`;
+}
+
+/** A lesson that is neither live nor recorded is at fault, too. @param {string} state */
+function nowhere(state) {
+  const unrecorded = status?.recording === "lost" || status?.recording === "off";
+  return state === "fault" && unrecorded ? "nowhere" : null;
 }
 
 /** @param {string} state */
@@ -118,6 +125,8 @@ function why(state) {
   const alone = state === "live" && status?.link.viewers === 0;
   const stranger = status?.link.control === "not_enrolled" && ["idle", "starting", "degraded"].includes(state);
   if (stranger) return t("say_not_enrolled");
+  if (nowhere(state)) return t("say_nowhere");
+  if (state === "live" && status?.recording === "lost") return t("say_live_unrecorded");
   const voiceless = state === "live" && status?.voiceless;
   return worded(`say_${state}${alone ? "_alone" : ""}${voiceless ? "_voiceless" : ""}`);
 }
