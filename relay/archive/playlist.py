@@ -67,16 +67,13 @@ def media(recording: Recording, *, closed: bool) -> str:
             lines.append(_map(map_of))
         if after_hole or entry.begins_anew or entry.number % DATE_EVERY == 0:
             lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date(recording, entry)}")
-        lines += _segment_lines(entry)
         after_hole = entry.segment is None
+        if after_hole:
+            lines.append("#EXT-X-GAP")
+        lines.append(f"#EXTINF:{entry.duration_us / 1e6:.6f},\n{entry.number}.m4s")
     if closed:
         lines.append("#EXT-X-ENDLIST")
     return "\n".join(lines) + "\n"
-
-
-def _segment_lines(entry: Entry) -> list[str]:
-    gap = [] if entry.segment is not None else ["#EXT-X-GAP"]
-    return [*gap, f"#EXTINF:{entry.duration_us / 1e6:.6f},", f"{entry.number}.m4s"]
 
 
 def _map(init: int) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from wire.recording import RecordingEnd, RecordingState, numbers_in, ranges_of
 
 NOMINAL_US = 2_000_000  # what a segment lasts when nothing says otherwise
 SLACK_US = 100_000  # segments that are further apart do not follow each other
-LONGEST_GAP_US = 4_000_000  # a hole that would be longer per missing segment has a time without capture in it
+LONGEST_GAP_US = 4_400_000  # a hole with more time for each missing segment has a time without capture in it
 
 
 class RecordingChanged(Exception):
@@ -51,9 +52,11 @@ class Segment:
         return self.start_us + self.duration_us
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A place in the playlist. ``segment`` is ``None`` where one is lacking; ``begins_anew``: after a discontinuity."""
+class Entry(NamedTuple):
+    """A place in the playlist. ``segment`` is ``None`` where one is lacking; ``begins_anew``: after a discontinuity.
+
+    A tuple, because a long lesson has thousands, which are made anew when a hole closes.
+    """
 
     number: int
     start_us: int
@@ -82,7 +85,12 @@ class Recording:
 
     def with_segment(self, segment: Segment) -> Recording:
         """After a segment has arrived."""
-        return replace(self, segments={**self.segments, segment.number: segment}, revision=self.revision + 1)
+        after = replace(self, segments={**self.segments, segment.number: segment}, revision=self.revision + 1)
+        if self.end is None and self.entries and segment.number == len(self.entries):
+            # The usual case, many times a second in a school: what was there stays as it is.
+            last = self.entries[-1]
+            after.__dict__["entries"] = (*self.entries, _entry(segment, last.start_us + last.duration_us, last.segment))
+        return after
 
     def with_end(self, end: RecordingEnd) -> Recording:
         """After the kit has said what all there is."""
@@ -151,27 +159,26 @@ class Listed:
 
 def _entries(recording: Recording) -> list[Entry]:
     made: list[Entry] = []
-    held = [recording.segments[number] for number in sorted(recording.segments)]
-    at_us, init = 0, held[0].init if held else 0
-    for segment in held:
-        number = segment.number
-        hole, jumps = _hole(len(made), number, at_us, segment.start_us)
-        made += hole
-        torn = not hole and number > 0 and abs(segment.start_us - at_us) > SLACK_US
-        anew = segment.discontinuity or jumps or torn or segment.init != init
-        made.append(
-            Entry(
-                number=number,
-                start_us=segment.start_us,
-                duration_us=segment.duration_us,
-                segment=segment,
-                begins_anew=anew and number > 0,
-            )
-        )
-        at_us, init = segment.end_us, segment.init
+    at_us, before = 0, None
+    for number in sorted(recording.segments):
+        segment = recording.segments[number]
+        if number == len(made):
+            made.append(_entry(segment, at_us, before))
+        else:
+            hole, jumps = _hole(len(made), number, at_us, segment.start_us)
+            made += hole
+            made.append(_entry(segment, segment.start_us, before, jumps=jumps))
+        at_us, before = segment.end_us, segment
     if recording.end is not None:
         made += _hole(len(made), recording.end.segments, at_us, recording.end.duration_us)[0]
     return made
+
+
+def _entry(segment: Segment, at_us: int, before: Segment | None, *, jumps: bool = False) -> Entry:
+    """The entry of a segment that follows ``before``, the last that is held, and is expected at ``at_us``."""
+    torn = abs(segment.start_us - at_us) > SLACK_US
+    anew = segment.discontinuity or jumps or torn or (before is not None and segment.init != before.init)
+    return Entry(segment.number, segment.start_us, segment.duration_us, segment, anew and segment.number > 0)
 
 
 def _hole(first: int, after: int, from_us: int, to_us: int) -> tuple[list[Entry], bool]:
@@ -185,13 +192,8 @@ def _hole(first: int, after: int, from_us: int, to_us: int) -> tuple[list[Entry]
     if jumps:
         span_us = count * NOMINAL_US
     edges = [from_us + span_us * index // count for index in range(count + 1)]
-    return [
-        Entry(
-            number=first + index,
-            start_us=edges[index],
-            duration_us=edges[index + 1] - edges[index],
-            segment=None,
-            begins_anew=False,
-        )
+    lacking = [
+        Entry(first + index, edges[index], edges[index + 1] - edges[index], None, begins_anew=False)
         for index in range(count)
-    ], jumps
+    ]
+    return lacking, jumps

@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 
 from relay.errors import StoreUnavailable
 from relay.store.migrations import HEAD
+from relay.store.register_revision import count_register_changes
 
 UNBROKEN_S = 0.5  # a statement takes milliseconds; one that waits for a lock must not hold up the stop
 BUSY_TIMEOUT_S = 3.0  # the longest that another process's transaction may take before we give up and say so
@@ -77,6 +78,7 @@ class Database:
             AsyncSession(self._writers, expire_on_commit=False) as session,
             session.begin(),
         ):
+            event.listen(session.sync_session, "before_flush", count_register_changes)
             yield session
 
 
@@ -188,26 +190,36 @@ async def unbroken(work: Coroutine[Any, Any, _T]) -> _T:
 
 
 class RevisionProbe:
-    """Tells whether another connection (this process's or the command line's) committed since the last look."""
+    """Tells whether the register changed since the last look, whoever changed it, at the cost of a statement or two."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: AsyncConnection | None = None
+        self._commits: int | None = None
+        self._revision = -1
 
-    async def revision(self) -> int | None:
-        """A number that changes with every commit; ``None``: this database has none. Raises ``StoreUnavailable``."""
-        if not self._database.is_sqlite:
-            return None
+    async def revision(self) -> int:
+        """A number that changes with the register. Raises ``StoreUnavailable``."""
         async with failures_named("the database cannot be read"):
             try:
-                if self._connection is None:
-                    engine = self._database.engine.execution_options(isolation_level="AUTOCOMMIT")
-                    self._connection = await engine.connect()
-                found = await self._connection.exec_driver_sql("PRAGMA data_version")
-                return int(found.scalar_one())
+                return await self._look()
             except SQLAlchemyError:
                 await self.close()
                 raise
+
+    async def _look(self) -> int:
+        if self._connection is None:
+            engine = self._database.engine.execution_options(isolation_level="AUTOCOMMIT")
+            self._connection = await engine.connect()
+            self._commits = None
+        if self._database.is_sqlite:  # which tells cheaper still whether anybody committed anything at all
+            commits = (await self._connection.exec_driver_sql("PRAGMA data_version")).scalar_one()
+            if commits == self._commits:
+                return self._revision
+            self._commits = commits
+        found = await self._connection.exec_driver_sql("SELECT register_revision FROM relay")
+        self._revision = int(found.scalar_one())
+        return self._revision
 
     async def close(self) -> None:
         """Give the connection back."""

@@ -26,12 +26,14 @@ class Base(DeclarativeBase):
 
 
 class RelayRow(Base):
-    """One row: who this relay is. Tokens are made out to it."""
+    """One row: who this relay is. Tokens are made out to it. ``register_revision`` rises with every change of the rows
+    that make up the register (``register_revision.py``)."""
 
     __tablename__ = "relay"
     __table_args__ = (CheckConstraint("one = 1", name="only_one"),)
     one: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     relay_id: Mapped[str] = mapped_column(Id)
+    register_revision: Mapped[int] = mapped_column(server_default="0")
 
 
 class SchoolRow(Base):

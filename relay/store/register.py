@@ -1,6 +1,6 @@
 """Reads the register (``relay/classroom/register.py``) and keeps it current.
 
-``current()`` looks whether anybody committed anything since, which costs one statement, and reads all again only then.
+``current()`` looks whether it changed since, which costs a statement or two, and reads all again only then.
 When the database cannot be read, the last register stays in force: what is live goes on.
 """
 
@@ -22,7 +22,6 @@ from relay.store.database import Database, RevisionProbe, unbroken
 from relay.store.models import ClassRow, KitRow, LessonRow, RelayRow, RoomRow, SchoolRow, StreamKeyRow
 
 HAND_MEMORY_S = 48 * 3600  # how long a kit that was off may come back with a lesson that was ended by hand
-BLIND_RELOAD_S = 2.0  # databases that cannot tell a revision are read again this often
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +40,6 @@ class RegisterReader:
         self._troubles = troubles
         self._probe = RevisionProbe(database)
         self._revision: int | None = None
-        self._read_at_s = float("-inf")
         self._lock = asyncio.Lock()
         self._healthy = True
         self._latest: Register | None = None
@@ -92,11 +90,9 @@ class RegisterReader:
 
     async def _look(self) -> Register:
         revision = await self._probe.revision()
-        blind = revision is None and time.monotonic() - self._read_at_s >= BLIND_RELOAD_S
-        if self._latest is None or revision != self._revision or blind:
+        if self._latest is None or revision != self._revision:
             self._latest = await read_register(self._database)
             self._revision = revision  # read before: what is committed meanwhile is seen the next time
-            self._read_at_s = time.monotonic()
             self._changed(self._latest)
         return self._latest
 

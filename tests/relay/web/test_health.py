@@ -23,7 +23,7 @@ async def test_a_relay_whose_database_is_gone_is_up_but_not_ready_and_pupils_are
     relay: Served, tmp_path: Path
 ) -> None:
     with sqlite3.connect(tmp_path / "relay.sqlite3", isolation_level=None) as raw:
-        raw.execute("ALTER TABLE kits RENAME TO mislaid")
+        raw.execute("ALTER TABLE relay RENAME TO mislaid")
     raw.close()
     async with relay.http.get(f"{relay.url}/readyz") as response:
         assert response.status == 503
