@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
+
+#: What a viewer is sent of the picture: all of it; key frames only; nothing.
+Picture = Literal["full", "slow", "voice"]
+#: What a viewer may ask for: one of these, whatever its line, or what its line bears.
+PictureChoice = Literal["auto", "full", "slow", "voice"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +25,14 @@ class Answer:
     session_id: str
     sdp: str
     etag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewerPicture:
+    """What one viewer ``chose``, and what it is ``sent`` now."""
+
+    chosen: PictureChoice
+    sent: Picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +92,14 @@ class Engine(Protocol):
     def patch(self, session_id: str, fragment: str) -> str | None:
         """Apply an SDP fragment (RFC 8840). ``None``: trickled candidates taken; text: the fragment that answers an
         ICE restart, after which ``etag_of`` has changed. Raises ``SessionUnknown``, ``FragmentRejected``."""
+        ...
+
+    def choose_picture(self, session_id: str, chosen: PictureChoice) -> None:
+        """A viewer's own wish. Raises ``SessionUnknown``, also for a publisher's session."""
+        ...
+
+    def picture_of(self, session_id: str) -> ViewerPicture:
+        """What a viewer is sent of the picture. Raises ``SessionUnknown``, also for a publisher's session."""
         ...
 
     def end(self, session_id: str) -> None:

@@ -75,6 +75,11 @@ async def endpoint_options(_request: web.Request) -> web.Response:
     return _options("GET, POST, OPTIONS", {ACCEPT_POST: SDP})
 
 
+async def picture_options(_request: web.Request) -> web.Response:
+    """OPTIONS on a viewer's picture."""
+    return _options("GET, PUT, OPTIONS", {})
+
+
 async def session_options(_request: web.Request) -> web.Response:
     """OPTIONS on a session."""
     return _options("GET, PATCH, DELETE, OPTIONS", {ACCEPT_POST: SDP, ACCEPT_PATCH: FRAGMENT})

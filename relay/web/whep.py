@@ -5,16 +5,21 @@ A player that cannot wait says ``Prefer: handling=strict`` (RFC 7240 §4.4) and 
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
+from typing import get_args
 
 from aiohttp import web
 
-from relay.errors import NothingToWatch, SessionUnknown
+from relay.engines.base import PictureChoice
+from relay.errors import BadRequest, NothingToWatch, SessionUnknown
+from relay.web.body import need_content_type, read_body
 from relay.web.context import RELAY
 from relay.web.pages import class_of
 from relay.web.sessions import created, ended, endpoint_options, is_preflight, patched, read_offer, with_ice_servers
 
 STRICT = "handling=strict"
+MAX_CHOICE_BYTES = 1024
 
 
 async def watch(request: web.Request) -> web.Response:
@@ -54,6 +59,37 @@ async def look(request: web.Request) -> web.Response:
     """``GET /whep/<link>/<session>``: it is there; nothing to say about it."""
     await _session(request)
     return web.Response()
+
+
+async def picture(request: web.Request) -> web.Response:
+    """``GET /whep/<link>/<session>/picture``: how much of the picture this viewer is sent, and what it asked for."""
+    return _picture_json(request, await _session(request))
+
+
+async def choose_picture(request: web.Request) -> web.Response:
+    """``PUT /whep/<link>/<session>/picture``: ``{"chosen": "auto" | "full" | "slow" | "voice"}``"""
+    session_id = await _session(request)
+    need_content_type(request, "application/json", "Accept")
+    chosen = _choice(await read_body(request, MAX_CHOICE_BYTES))
+    request.app[RELAY].engine.choose_picture(session_id, chosen)
+    return _picture_json(request, session_id)
+
+
+def _choice(body: bytes) -> PictureChoice:
+    try:
+        told = json.loads(body)
+    except ValueError as error:
+        raise BadRequest("the body is not JSON") from error
+    for choice in get_args(PictureChoice):
+        if isinstance(told, dict) and told.get("chosen") == choice:
+            found: PictureChoice = choice
+            return found
+    raise BadRequest(f"chosen has to be one of {', '.join(get_args(PictureChoice))}")
+
+
+def _picture_json(request: web.Request, session_id: str) -> web.Response:
+    seen = request.app[RELAY].engine.picture_of(session_id)
+    return web.json_response({"chosen": seen.chosen, "sent": seen.sent})
 
 
 async def patch(request: web.Request) -> web.Response:

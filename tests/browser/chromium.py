@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, Route, async_playwright
+
+from tests.lossy_link import LossyLink
 
 PROBE = Path(__file__).with_name("lesson_probe.js")
 DESKTOP = {"width": 1280, "height": 800}
@@ -58,6 +61,22 @@ async def blank_page(browser: Browser, *, language: str = "ru-RU", **context: An
 async def pupil(browser: Browser, url: str, *, language: str = "ru-RU", **context: Any) -> Page:
     """A pupil who opens ``url``."""
     page = await blank_page(browser, language=language, **context)
+    await page.goto(url)
+    return page
+
+
+async def pupil_behind(browser: Browser, url: str, link: LossyLink, media_port: int, **context: Any) -> Page:
+    """A pupil whose picture and voice come through ``link``; nobody else's do. As a NAT would, it changes the port that
+    the relay told."""
+    page = await blank_page(browser, **context)
+    link.target = ("127.0.0.1", media_port)
+
+    async def answer(route: Route) -> None:
+        response = await route.fetch()
+        told = await response.text()
+        await route.fulfill(response=response, body=re.sub(f" {media_port} typ", f" {link.address[1]} typ", told))
+
+    await page.route("**/whep/*", answer)
     await page.goto(url)
     return page
 

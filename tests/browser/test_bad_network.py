@@ -9,9 +9,9 @@ import pytest
 from playwright.async_api import Browser, Page
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.browser.chromium import pupil, until_new_frames, until_state, until_true
-from tests.lossy_link import LossyLink, share
-from tests.running import FoundedSchool, RunningRelay, running_school
+from tests.browser.chromium import pupil, pupil_behind, until_new_frames, until_state, until_true
+from tests.lossy_link import Impairment, LossyLink, Narrow, share
+from tests.running import FoundedSchool, RunningRelay, RunningSchool, running_school
 
 pytestmark = pytest.mark.browser
 
@@ -111,3 +111,36 @@ async def test_a_network_that_changes_under_kit_and_pupil_costs_neither_the_less
         assert after[0]["capture_us"] > before[-1]["capture_us"]
         await until_state(page, "live")
         assert not await reloads(page)
+
+
+async def test_a_line_of_300_kilobits_keeps_the_voice_and_the_board_and_gets_the_picture_back(
+    school: RunningSchool, browser: Browser
+) -> None:
+    calm = Impairment(delay_s=0.02)
+    async with LossyLink(delay_s=0.02) as link:
+        page = await pupil_behind(browser, school.class_url, link, school.relay.media_port)
+        await school.kit.press("start")
+        await until_new_frames(page, 30)
+
+        link.impair(calm, Impairment(delay_s=0.02, narrow=Narrow(rate_bps=300_000)))
+        await until_picture(page, "slow")
+        notice = page.locator("#notice-title")
+        assert await notice.inner_text() == "Медленная сеть: доска раз в две секунды"
+        assert await notice.is_visible()
+        heard = await page.evaluate("lessonProbe.inbound('audio')")
+        slow = await until_new_frames(page, 2)
+        listened = await page.evaluate("lessonProbe.inbound('audio')")
+        assert listened["packetsLost"] == heard["packetsLost"]
+        assert listened["packetsReceived"] > heard["packetsReceived"]
+        assert slow[-1]["capture_us"] - slow[0]["capture_us"] > 1_000_000  # no pictures in between
+
+        link.impair(calm)
+        await until_picture(page, "full")
+        await until_new_frames(page, 30)
+        assert not await notice.is_visible()
+        assert await page.evaluate("lessonProbe.sessions()") == 1
+
+
+async def until_picture(page: Page, sent: str) -> None:
+    """Wait until the page knows that the relay sends so much."""
+    await until_true(page, "(sent) => document.documentElement.dataset.picture === sent", sent, timeout_s=40)

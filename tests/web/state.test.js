@@ -168,3 +168,38 @@ test("what is wrong with the voice in class is told while a voice should be hear
   assert.equal(seen(silent("curtain")).soundWarning, null);
   assert.equal(seen(silent("over")).soundWarning, null);
 });
+
+/**
+ * @param {import("../../relay/web/pages/static/picture.js").Choice} chosen
+ * @param {import("../../relay/web/pages/static/picture.js").Sent} sent
+ * @returns {Happening}
+ */
+function sends(chosen, sent) {
+  return { type: "sent", sent: { chosen, sent } };
+}
+
+test("a slow picture is told as what it is, undimmed, and neither as a stall nor as a weak connection", () => {
+  const slow = seen(says("live"), PICTURE, sends("auto", "slow"), { type: "flow", stalled: true, voiceOnly: false });
+  assert.deepEqual([slow.kind, slow.slow, slow.veiled, slow.covered], ["slow", true, false, false]);
+  const back = seen(says("live"), PICTURE, sends("auto", "slow"), sends("auto", "full"));
+  assert.deepEqual([back.kind, back.slow], ["live", false]);
+});
+
+test("without picture the last one stays, dimmed, and where there was none the cover tells", () => {
+  const spared = seen(says("live"), PICTURE, sends("auto", "voice"));
+  assert.deepEqual([spared.kind, spared.slow, spared.veiled, spared.covered], ["spared", false, true, false]);
+  assert.deepEqual(seen(says("live"), sends("auto", "voice")).covered, true);
+});
+
+test("what a pupil chose is not blamed on the network", () => {
+  assert.equal(seen(says("live"), PICTURE, sends("slow", "slow")).kind, "slow_chosen");
+  assert.equal(seen(says("live"), PICTURE, sends("voice", "voice")).kind, "spared_chosen");
+  assert.equal(seen(says("live"), PICTURE, sends("slow", "voice")).kind, "spared");
+  assert.equal(seen(says("live"), PICTURE, sends("full", "full")).kind, "live");
+});
+
+test("a curtain and a lost session are told first, whatever was sent", () => {
+  assert.equal(seen(says("curtain"), sends("auto", "slow")).kind, "curtain");
+  const lost = /** @type {Happening} */ ({ type: "media", status: "down", failures: 1 });
+  assert.equal(seen(says("live"), PICTURE, sends("auto", "slow"), lost).kind, "catching_up");
+});

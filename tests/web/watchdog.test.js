@@ -23,9 +23,9 @@ class Looked {
   /**
    * One second later.
    * @param {Partial<typeof SECOND>} brought
-   * @param {{expected?: boolean, visible?: boolean}} [circumstances]
+   * @param {{expected?: boolean, visible?: boolean, sparse?: boolean}} [circumstances]
    */
-  second(brought, { expected = true, visible = true } = {}) {
+  second(brought, { expected = true, visible = true, sparse = false } = {}) {
     this.now_ms += 1000;
     const { bytes, videoBytes, frames } = this.totals;
     this.totals = {
@@ -33,13 +33,13 @@ class Looked {
       videoBytes: videoBytes + (brought.videoBytes ?? 0),
       frames: frames + (brought.frames ?? 0),
     };
-    return this.watchdog.observe({ now_ms: this.now_ms, expected, visible, totals: this.totals });
+    return this.watchdog.observe({ now_ms: this.now_ms, expected, visible, sparse, totals: this.totals });
   }
 
   /**
    * How many seconds like this one it takes until the session is called dead; 60 is "never".
    * @param {Partial<typeof SECOND>} brought
-   * @param {{expected?: boolean, visible?: boolean}} [circumstances]
+   * @param {{expected?: boolean, visible?: boolean, sparse?: boolean}} [circumstances]
    */
   secondsToDeath(brought, circumstances) {
     for (let seconds = 1; seconds < 60; seconds++) {
@@ -116,4 +116,11 @@ test("sound without any picture is told as such, until the first picture", () =>
   looked.second({ bytes: 3000 });
   assert.equal(looked.second({ bytes: 3000 }).voiceOnly, true);
   assert.equal(looked.second(SECOND).voiceOnly, false);
+});
+
+test("where pictures are rare, one that takes long to arrive is no reason to hang up, but not for ever", () => {
+  const looked = new Looked();
+  looked.second(SECOND);
+  const seconds = looked.secondsToDeath({ bytes: 30_000, videoBytes: 25_000 }, { sparse: true });
+  assert.ok(seconds > 15 && seconds < 30);
 });

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from relay.engines.embedded.rtp import HEADER, Packet
+from relay.engines.embedded.rtp import EXTENDED, HEADER, VERSION, Packet, send_time
 
 UDP_SEGMENT = 103  # linux/udp.h: the kernel cuts one buffer into datagrams of this size (4.18 and later)
 SOL_UDP = 17
@@ -37,14 +37,16 @@ class Run:
 
 
 class Layout:
-    """A burst's places, for seals of one length."""
+    """A burst's places, for seals of one length and headers with one ``extension`` (or none). ``first`` is what every
+    header begins with."""
 
-    __slots__ = ("buffer", "runs", "slots")
+    __slots__ = ("buffer", "first", "runs", "slots")
 
-    def __init__(self, packets: Sequence[Packet], tag_bytes: int) -> None:
-        extra = HEADER.size + tag_bytes
-        sizes = [extra + len(packet.payload) for packet in packets]
+    def __init__(self, packets: Sequence[Packet], tag_bytes: int, extension: bytes = b"") -> None:
+        head = HEADER.size + len(extension)
+        sizes = [head + len(packet.payload) + tag_bytes for packet in packets]
         self.buffer = bytearray(sum(sizes))
+        self.first = VERSION | EXTENDED if extension else VERSION
         view = memoryview(self.buffer)
         self.slots: list[Slot] = []
         parts: list[memoryview] = []
@@ -52,7 +54,8 @@ class Layout:
         for packet, size in zip(packets, sizes, strict=True):
             part = view[at : at + size]
             parts.append(part)
-            header, body = part[: HEADER.size], part[HEADER.size :]
+            header, body = part[:head], part[head:]
+            header[HEADER.size :] = extension
             self.slots.append((packet.sequence, packet.timestamp, packet.marker, packet.payload, at, header, body))
             at += size
         self.runs: list[Run] = []
@@ -64,21 +67,25 @@ class Layout:
 
 
 class Burst:
-    """Some packets of one timeline, in order. ``first`` is the first one's sequence number."""
+    """Some packets of one timeline, in order, that leave at ``at_s``: number ``first`` up to before ``end``."""
 
-    __slots__ = ("_layouts", "first", "octets", "packets")
+    __slots__ = ("_layouts", "at_s", "end", "first", "octets", "packets")
 
-    def __init__(self, packets: Sequence[Packet]) -> None:
+    def __init__(self, packets: Sequence[Packet], at_s: float) -> None:
         self.packets = packets
+        self.at_s = at_s
         self.first = packets[0].sequence
+        self.end = packets[-1].sequence + 1
         self.octets = sum([len(packet.payload) for packet in packets])
-        self._layouts: dict[int, Layout] = {}
+        self._layouts: dict[tuple[int, int], Layout] = {}
 
-    def layout(self, tag_bytes: int) -> Layout:
-        """The places for seals that make a packet ``tag_bytes`` longer."""
-        found = self._layouts.get(tag_bytes)
+    def layout(self, tag_bytes: int, timed: int = 0) -> Layout:
+        """The places for seals that make a packet ``tag_bytes`` longer. ``timed``: the header extension in which the
+        viewer wants to read when packets left; 0: in none."""
+        found = self._layouts.get((tag_bytes, timed))
         if found is None:
-            found = self._layouts[tag_bytes] = Layout(self.packets, tag_bytes)
+            extension = send_time(timed, self.at_s) if timed else b""
+            found = self._layouts[tag_bytes, timed] = Layout(self.packets, tag_bytes, extension)
         return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from relay.engines.base import ChannelDelivery
+from relay.engines.embedded.adaptation import Need
 from relay.engines.embedded.agreement import Kind
 from relay.engines.embedded.burst import Burst
 from relay.engines.embedded.counters import Counters
@@ -17,6 +18,7 @@ from relay.engines.embedded.key_frames import KeyFrameRequests
 from relay.engines.embedded.outlet import CATCH_UP_BYTES_PER_S, Outlet
 from relay.engines.embedded.publisher import Publisher
 from relay.engines.embedded.rtp import Packet
+from relay.engines.embedded.sparing import Sparing
 from relay.engines.embedded.timeline import Timeline
 from relay.engines.embedded.viewer import Viewer
 
@@ -52,6 +54,10 @@ class Channel:
         self._live: dict[Kind, dict[Outlet, None]] = {"video": self._pictures.live, "audio": {}}
         self._catching_up: dict[Outlet, None] = {}
         self._waiting: dict[Outlet, None] = {}  # for a key frame
+        self._leaving: dict[Outlet, Viewer] = {}  # at the end of the picture that they are getting
+        self._sparing = Sparing(self._timelines["video"])
+        self._need = Need()
+        self._key_octets = 0
         self._groups = 0
         self._key_frames = KeyFrameRequests()
         self._reports: dict[Kind, tuple[int, int, float]] = {}  # NTP, timestamp, when it came
@@ -82,19 +88,21 @@ class Channel:
     def forward(self, timeline: Timeline, packet: Packet, now_s: float) -> None:
         """Give a packet to everybody who is live, or who has passed its place already."""
         if timeline.kind == "audio":
-            self._send(packet, self._live["audio"])
+            self._send(packet, self._live["audio"], now_s)
             return
         late = not self._pictures.put(packet, now_s)
         if late:
-            self._send(packet, [*self._live["video"], *self._who_passed(packet)])
+            self._send(packet, [*self._live["video"], *self._who_passed(packet)], now_s)
         elif self._pictures.ready(now_s):
             self.on_ready(self)
         else:
             self.busy()
-        self._place_picture(timeline, packet, late)
+        if self._sparing:
+            self.busy()
+        self._place_picture(timeline, packet, late, now_s)
 
-    def _send(self, packet: Packet, outlets: Collection[Outlet]) -> None:
-        burst = Burst([packet])
+    def _send(self, packet: Packet, outlets: Collection[Outlet], now_s: float) -> None:
+        burst = Burst([packet], now_s)
         dropped = self._counters.send_dropped
         for outlet in outlets:
             outlet.send(burst)
@@ -119,7 +127,7 @@ class Channel:
             self.busy()
         return False
 
-    def _place_picture(self, timeline: Timeline, packet: Packet, late: bool) -> None:
+    def _place_picture(self, timeline: Timeline, packet: Packet, late: bool, now_s: float) -> None:
         if timeline.groups != self._groups:
             self._groups = timeline.groups
             self._key_frames.came()
@@ -128,7 +136,7 @@ class Channel:
         elif packet.sequence == timeline.gop_start:  # lost on the way here, and sent again
             admitted = [out for out in [*self._live["video"], *self._catching_up] if out.admit(packet.sequence)]
             if late:
-                self._send(packet, admitted)
+                self._send(packet, admitted, now_s)
 
     def _start_waiting(self) -> None:
         waiting, self._waiting = self._waiting, {}
@@ -138,8 +146,10 @@ class Channel:
     def report(self, timeline: Timeline, ntp: int, timestamp: int, now_s: float) -> None:
         """The publisher says which instant a timestamp is: everybody is told."""
         self._reports[timeline.kind] = (ntp, timestamp, now_s)
-        for outlet in self._live[timeline.kind]:
-            outlet.report(ntp, timestamp, now_s)
+        spared = self._sparing if timeline.kind == "video" else ()
+        for outlet in (*self._live[timeline.kind], *spared):
+            if outlet.started:
+                outlet.report(ntp, timestamp, now_s)
 
     def want_key_frame(self) -> None:
         """Somebody cannot decode: ask the publisher, merged and spaced."""
@@ -164,7 +174,9 @@ class Channel:
             voice.start(voice.timeline.highest + 1)
             self._live["audio"][voice] = None
             self._report_to(voice)
-        if picture is not None:
+        if picture is not None and viewer.adaptation.picture != "full":
+            self.adapt(viewer)
+        elif picture is not None:
             self._waiting[picture] = None
             if self._clock() - picture.timeline.last_at_s < REPLAY_FRESH_S and picture.timeline.gop_start is not None:
                 self._start_waiting()
@@ -182,6 +194,9 @@ class Channel:
         if len(pictures) <= outlet.timeline.highest - pictures[0].sequence:  # it has holes that may never close
             self.want_key_frame()
         outlet.catch_up(pictures)
+        self._let_begin(outlet)
+
+    def _let_begin(self, outlet: Outlet) -> None:
         self._pump(outlet, CATCH_UP_FIRST_BYTES)
         if outlet.cursor is not None:
             self._catching_up[outlet] = None
@@ -190,7 +205,7 @@ class Channel:
     def _pump(self, outlet: Outlet, budget: int) -> int:
         """Let one viewer catch up, up to where the others are; how many bytes it got."""
         packets, octets, dropped = outlet.packets, outlet.octets, self._counters.send_dropped
-        if outlet.pump(budget, self._pictures.frontier):
+        if outlet.pump(budget, self._pictures.frontier, self._clock()) and not outlet.paused:
             self._live["video"][outlet] = None
         self._count(outlet.packets - packets, outlet.octets - octets, dropped)
         if not packets:
@@ -211,19 +226,58 @@ class Channel:
         """It is gone."""
         self.viewers.discard(viewer)
         for outlet in viewer.outlets.values():
-            for place in (self._live[outlet.timeline.kind], self._catching_up, self._waiting):
+            for place in (self._live[outlet.timeline.kind], self._catching_up, self._waiting, self._leaving):
                 place.pop(outlet, None)
+            self._sparing.discard(outlet)
         self.on_changed(self)
+
+    def adapt(self, viewer: Viewer) -> None:
+        """Spare a viewer whose adaptation says so some of the picture, from the end of the one that it is getting. Who
+        wants every picture again is let go by ``Sparing``."""
+        outlet = viewer.outlets.get("video")
+        if outlet is None or not viewer.connected or viewer.adaptation.picture == "full":
+            return
+        if outlet in self._leaving or outlet in self._sparing:
+            return
+        self._waiting.pop(outlet, None)
+        self._leaving[outlet] = viewer
+        if outlet.started:
+            outlet.pause(self._pictures.frontier)
+            outlet.forget()
+        self._let_leave()
+        self.busy()
+
+    def _let_leave(self) -> None:
+        for outlet, viewer in list(self._leaving.items()):
+            if outlet.started and not outlet.paused:
+                continue
+            self._pictures.live.pop(outlet, None)
+            self._catching_up.pop(outlet, None)
+            if not self._pictures.owes(outlet):  # or it would get of a burst what it has got by then
+                del self._leaving[outlet]
+                self._sparing.add(outlet, viewer.adaptation, self._clock())
+
+    def _spare(self, now_s: float) -> None:
+        """Serve who is spared, and take back who is not any more."""
+        packets, octets, dropped = self._sparing.packets, self._sparing.octets, self._counters.send_dropped
+        returning = self._sparing.tick(now_s)
+        self._count(self._sparing.packets - packets, self._sparing.octets - octets, dropped)
+        for outlet in returning:
+            self._let_begin(outlet)
+        for outlet in self._sparing.to_report(now_s):
+            self._report_to(outlet)
 
     # -- time
 
     def on_fast_tick(self, now_s: float) -> bool:
         """Whether another is needed."""
         self._let_catch_up()
+        self._let_leave()
+        self._spare(now_s)
         missing = self.publisher is not None and self.publisher.on_fast_tick(now_s)
         if self._pictures.ready(now_s):
             self.on_ready(self)
-        return missing or bool(self._catching_up) or self._pictures.waiting
+        return missing or bool(self._catching_up or self._leaving or self._sparing) or self._pictures.waiting
 
     def _let_catch_up(self) -> None:
         """Everybody a bit, in turn; who had none in this tick is the first in the next."""
@@ -242,6 +296,20 @@ class Channel:
         if now_s - picture.last_at_s < PICTURE_FRESH_S and now_s - picture.key_at_s > KEY_ASK_S:
             self._key_frames.want()
         self._ask_for_key_frame(now_s)
+        self._look_at_lines(now_s)
+
+    def _look_at_lines(self, now_s: float) -> None:
+        """What each viewer's line bears, and what may be sent again on it."""
+        timeline = self._timelines["video"]
+        need_bps, found = self._need.bps(now_s, timeline.octets), timeline.key_frame()
+        self._key_octets = found.octets if found is not None else self._key_octets
+        for viewer in self.viewers:
+            for outlet in viewer.outlets.values():
+                outlet.mark(now_s)
+            picture = viewer.outlets.get("video")
+            if picture is not None and picture.started:
+                viewer.adaptation.on_tick(now_s, picture.packets, need_bps, self._key_octets)
+                self.adapt(viewer)
 
     def on_report_tick(self, now_s: float) -> None:
         """Once a second: tell the publisher what came, and viewers that were not told yet which instant it is."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from relay.engines.base import Answer, ChannelDelivery
+from relay.engines.base import Answer, ChannelDelivery, PictureChoice, ViewerPicture
 from relay.engines.embedded import agreement as agreements
 from relay.engines.embedded import sdp
 from relay.engines.embedded.addresses import candidates
@@ -142,9 +142,10 @@ class EmbeddedEngine:
         self._make_room(0)
         stage = self._channel(channel)
         session_id = _session_id()
-        user = Viewer(taken, stage, self._counters, lambda: self._drop_by_id(session_id))
+        now_s = time.monotonic()
+        user = Viewer(taken, stage, self._counters, lambda: self._drop_by_id(session_id), now_s)
         stage.viewers.add(user)
-        return self._open(session_id, stage, user, taken, time.monotonic())
+        return self._open(session_id, stage, user, taken, now_s)
 
     def _make_room(self, leaving: int) -> None:
         if not self._candidates:
@@ -217,6 +218,21 @@ class EmbeddedEngine:
         transport.generations.append(new_generation(credentials))
         self._demux.add(transport, transport.generations[-1])
         return agreements.write_fragment(session.agreement, self._local(session))
+
+    def choose_picture(self, session_id: str, chosen: PictureChoice) -> None:
+        """A viewer's own wish."""
+        self._viewer(session_id).choose_picture(chosen, time.monotonic())
+
+    def picture_of(self, session_id: str) -> ViewerPicture:
+        """What a viewer is sent of the picture."""
+        adaptation = self._viewer(session_id).adaptation
+        return ViewerPicture(chosen=adaptation.chosen, sent=adaptation.picture)
+
+    def _viewer(self, session_id: str) -> Viewer:
+        user = self._session(session_id).user
+        if not isinstance(user, Viewer):
+            raise SessionUnknown("no such viewer")
+        return user
 
     def end(self, session_id: str) -> None:
         """End one session."""
@@ -292,6 +308,8 @@ class EmbeddedEngine:
             "publishers_now": len(publishers),
             "viewers_now": len(viewers),
             "viewers_receiving_now": sum(viewer.receiving(now_s) for viewer in viewers),
+            "viewers_slow_now": sum(viewer.adaptation.picture == "slow" for viewer in viewers),
+            "viewers_voice_only_now": sum(viewer.adaptation.picture == "voice" for viewer in viewers),
             "viewer_loss_now": _mean([viewer.fraction_lost for viewer in viewers]),
             "viewer_round_trip_s_now": _mean([viewer.round_trip_s for viewer in viewers]),
             "publisher_round_trip_s_now": _mean([publisher.round_trip_s for publisher in publishers]),

@@ -53,6 +53,10 @@ class FanOut:
             self._complete = packet.sequence + 1
         return True
 
+    def owes(self, outlet: Outlet) -> bool:
+        """Whether this viewer has not got the burst yet that is on its way."""
+        return outlet in self._left
+
     @property
     def waiting(self) -> bool:
         """Whether there is anything that is not sent yet."""
@@ -102,7 +106,7 @@ class FanOut:
         self._credit -= taken
         if not packets:
             return None
-        self._burst, self._left = Burst(packets), list(reversed(self.live))
+        self._burst, self._left = Burst(packets, now_s), list(reversed(self.live))
         return self._burst
 
     def _refill(self, now_s: float) -> float:

@@ -3,29 +3,28 @@
 A viewer joins at a key frame, catches up through the ring, and is live from then on. The pictures it catches up with
 are squeezed: their timestamps are drawn together in front of the newest one's, so that the player runs through them at
 once and stands at the live edge, instead of staying a whole group of pictures behind.
+
+It may also stop at a picture's end and go on at a later key frame (``sparing.py``): the numbering then has no hole.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from relay.engines.embedded import rtcp
 from relay.engines.embedded.agreement import Line, Outgoing
 from relay.engines.embedded.burst import Burst
 from relay.engines.embedded.counters import Counters
-from relay.engines.embedded.rtp import HEADER, SEQUENCE_MASK, TIMESTAMP_MASK, VERSION, Packet
+from relay.engines.embedded.numbering import NEVER, Numbering
+from relay.engines.embedded.resending import Resending
+from relay.engines.embedded.rtp import EXTENDED, HEADER, SEQUENCE_MASK, TIMESTAMP_MASK, VERSION, Packet, send_time
 from relay.engines.embedded.srtp import Sealer, SrtpError
 from relay.engines.embedded.timeline import Timeline
 from relay.engines.embedded.transport import Transport
 
 CATCH_UP_BYTES_PER_S = 2_500_000  # 20 Mb/s: a group of pictures in a fifth of a second
-RESEND_PER_S = 400  # one viewer's retransmissions: 10 % of 4,000 packets/s, and a storm is cut here
-RESEND_AGAIN_LEAST_S = 0.02
 CHUNK_BYTES = 16 * 1024  # that are sealed and leave back to back
-MOST_ADMITTED = 64  # packets; more than one picture's delimiter and parameter sets is not a beginning
-_RESENT_KEPT = 1024
-_NEVER = 1 << 62
 _pack = HEADER.pack
 
 
@@ -35,21 +34,20 @@ class Outlet:
     __slots__ = (
         "_as_is_from",
         "_counters",
-        "_first",
-        "_resend_budget",
-        "_resend_filled_at_s",
-        "_resent",
+        "_leaving",
+        "_numbering",
+        "_resending",
         "_rtx_sequence",
         "_rtx_type",
         "_seal_burst",
         "_seal_rtx",
         "_shift",
-        "_squeezed",
-        "_squeezed_before",
         "_tag_bytes",
+        "_timed",
         "_transport",
         "_type",
         "cursor",
+        "end",
         "octets",
         "outgoing",
         "packets",
@@ -63,7 +61,8 @@ class Outlet:
     ) -> None:
         self.timeline = timeline
         self.outgoing = outgoing
-        self.cursor: int | None = None  # next packet to catch up with; None: live, or not started
+        self.cursor: int | None = None  # next packet to catch up with; None: live, paused, or not started
+        self.end = 0  # after the newest packet that was sent
         self.packets = 0
         self.octets = 0
         self.report_id = 0
@@ -71,16 +70,14 @@ class Outlet:
         self._transport = transport
         self._counters = counters
         self._type = line.codec.payload_type
+        self._timed = line.send_time
         self._rtx_type = line.rtx
         self._rtx_sequence = secrets.randbelow(0x4000)
-        self._first = _NEVER  # the first packet that this viewer gets
-        self._as_is_from = _NEVER  # the first packet that it gets with the timeline's own timestamp
+        self._numbering = Numbering()
+        self._as_is_from = NEVER  # the first packet that this viewer gets with the timeline's own timestamp
         self._shift = 0
-        self._squeezed: dict[int, int] = {}
-        self._squeezed_before = -1
-        self._resent: dict[int, float] = {}
-        self._resend_budget = float(RESEND_PER_S)
-        self._resend_filled_at_s = 0.0
+        self._leaving: tuple[int, int | None] | None = None  # before which packet to stop, and at which picture's end
+        self._resending = Resending()
 
     def connect(self, sealer: Sealer) -> None:
         """The viewer's keys are there."""
@@ -90,33 +87,67 @@ class Outlet:
 
     @property
     def started(self) -> bool:
-        """Whether the viewer gets packets."""
-        return self._first != _NEVER
+        """Whether the viewer gets packets, or got any."""
+        return self._numbering.begun
 
-    def start(self, first: int) -> None:
-        """Begin with packet ``first``; once. The own numbering starts low, so that losing the first packets cannot make
-        the viewer guess a wrong rollover counter (RFC 3711 §3.3.1)."""
-        if self.started:
-            raise RuntimeError("an outlet that began anew would seal other packets under indices that were used")
-        self._first = self._as_is_from = first
-        self._shift = 0x1000 + secrets.randbelow(0x3000) - first
+    @property
+    def paused(self) -> bool:
+        """Whether it has stopped at a picture's end."""
+        return self.started and not self._numbering.is_open
+
+    @property
+    def free_from(self) -> int:
+        """The first packet with which it may go on."""
+        return self._numbering.newest.end if self.started else 0
+
+    def start(self, first: int, moved: Mapping[int, int] | None = None) -> None:
+        """Begin, or go on, with packet ``first``. ``moved``: timestamps that the viewer gets in place of others."""
+        self._shift = self._numbering.begin(first, moved or {}).shift
+        self._as_is_from = first
+        self._leaving = None
 
     def catch_up(self, pictures: Sequence[Packet]) -> None:
         """Begin with the newest group of pictures, squeezed; ``pump`` sends it."""
-        self.start(pictures[0].sequence)
+        self.start(pictures[0].sequence, squeeze(pictures, self.timeline.clock_rate))
         self.cursor = pictures[0].sequence
-        self._squeezed = squeeze(pictures, self.timeline.clock_rate)
-        self._squeezed_before = self._as_is_from = pictures[-1].sequence + 1
+        self._as_is_from = pictures[-1].sequence + 1
+
+    def send_alone(self, first: int, moved: Mapping[int, int]) -> None:
+        """Begin, or go on, with a key frame that is whole; ``pump`` sends it, and ``close`` is to follow."""
+        self.start(first, moved)
+        self.cursor = first
+        self._as_is_from = NEVER
+
+    def pause(self, frontier: int) -> None:
+        """Stop at the end of the picture of which packets before ``frontier`` were sent."""
+        at = self.cursor if self.cursor is not None else frontier
+        last = self.timeline.get(at - 1)
+        unfinished = last is not None and not last.marker and last.sequence in self._numbering.newest
+        self._leaving = at, last.timestamp if last is not None and unfinished else None
+        self._as_is_from = NEVER
+        if not unfinished:
+            self._leave(at)
+
+    def _leave(self, end: int) -> None:
+        self._numbering.close(max(end, self._numbering.newest.first))
+        self.cursor = None
+
+    def forget(self) -> None:
+        """Send nothing again of what was sent so far: a line that is too slow for it is no better for getting it
+        twice."""
+        self._resending.forget(self._next_index)
+
+    def close(self, end: int) -> None:
+        """Stop before packet ``end``, all before which were sent."""
+        self._as_is_from = NEVER
+        self._leave(end)
 
     def admit(self, sequence: int) -> bool:
         """The beginning of the key frame that this viewer started with was lost on the way here, and came late.
-        ``False``: this viewer started with an earlier one."""
-        if not 0 < self._first - sequence <= MOST_ADMITTED:
-            return False
-        self._first = sequence
-        return True
+        ``False``: it gets nothing before what it began with."""
+        return self._numbering.admit(sequence)
 
-    def pump(self, budget: int, end: int) -> bool:
+    def pump(self, budget: int, end: int, now_s: float) -> bool:
         """Send up to ``budget`` bytes of the past, which ends before packet ``end``. ``True``: caught up; ``end`` and
         what follows come by ``send``."""
         cursor = self.cursor
@@ -133,81 +164,103 @@ class Outlet:
                     room -= len(packet.payload)
                     budget -= len(packet.payload)
             if chunk:
-                self.send(Burst(chunk))
+                self.send(Burst(chunk, now_s))
+            if self.paused:
+                return True
         self.cursor = cursor if cursor < end else None
         return self.cursor is None
 
     def send(self, burst: Burst) -> None:
-        """Rewrite, seal, send. What comes before this viewer's beginning is left out."""
+        """Rewrite, seal, send. What this viewer does not get is left out."""
+        shift = self._shift
         if burst.first < self._as_is_from:
-            own = [self._own(packet) for packet in burst.packets if packet.sequence >= self._first]
+            own, shift = self._own(burst.packets)
             if not own:
                 return
-            burst = Burst(own)
+            burst = Burst(own, burst.at_s)
         path = self._transport.path
         if path is None:
             return
-        layout = burst.layout(self._tag_bytes)
+        layout = burst.layout(self._tag_bytes, self._timed)
         try:
-            self._seal_burst(layout, self._type, self._shift)
+            self._seal_burst(layout, self._type, shift)
         except SrtpError:
             self._counters.send_failed += len(burst.packets)
             return
         path.send_runs(layout.runs)
         self.packets += len(burst.packets)
         self.octets += burst.octets
+        if burst.end > self.end:
+            self.end = burst.end
 
-    def _own(self, packet: Packet) -> Packet:
-        """A packet with the timestamp that this viewer gets it with."""
-        return Packet(packet.sequence, self._timestamp(packet), packet.marker, packet.payload)
+    def _own(self, packets: Sequence[Packet]) -> tuple[list[Packet], int]:
+        """Those that this viewer gets, with the timestamps that it gets them with, and what to add to their numbers.
+        What comes late may belong to an earlier stretch than what comes now, but it comes alone."""
+        own: list[Packet] = []
+        shift = self._shift
+        for packet in packets:
+            if self._leaving is not None and not self.paused:
+                end, unfinished = self._leaving
+                if packet.sequence >= end and packet.timestamp != unfinished:
+                    self._leave(packet.sequence)
+            stretch = self._numbering.of(packet.sequence)
+            if stretch is not None:
+                shift = stretch.shift
+                timestamp = stretch.moved.get(packet.timestamp, packet.timestamp)
+                own.append(Packet(packet.sequence, timestamp, packet.marker, packet.payload))
+        return own, shift
 
-    def _timestamp(self, packet: Packet) -> int:
-        if packet.sequence >= self._squeezed_before:
-            return packet.timestamp
-        return self._squeezed.get(packet.timestamp, packet.timestamp)
+    def mark(self, now_s: float) -> None:
+        """A few times a second: bound what may be sent again."""
+        if self.started:
+            self._resending.mark(now_s, self._next_index, self.octets)
 
-    def resend(self, sequences: Sequence[int], now_s: float, round_trip_s: float) -> None:
-        """Answer a NACK of 16-bit ``sequences``: each packet at most once a round trip, within the viewer's budget."""
-        elapsed_s, self._resend_filled_at_s = now_s - self._resend_filled_at_s, now_s
-        self._resend_budget = min(RESEND_PER_S, self._resend_budget + elapsed_s * RESEND_PER_S)
-        again_s = max(RESEND_AGAIN_LEAST_S, round_trip_s)
+    @property
+    def _next_index(self) -> int:
+        return max(self.end, self._numbering.newest.first) + self._shift
+
+    def resend(self, sequences: Sequence[int], now_s: float, round_trip_s: float) -> int:
+        """Answer a NACK of 16-bit ``sequences``: each packet at most once a round trip, within the viewer's budget. How
+        many were lost on the way from here, as far as was not known: asked for for the first time, and never missing
+        here."""
+        self._resending.fill(self.packets, self.octets)
+        newest, fresh = self._next_index - 1, 0
         for number in sequences:
-            packet = self._asked_for(number)
-            if (
-                packet is None
-                or self._resend_budget < 1
-                or now_s - self._resent.get(packet.sequence, float("-inf")) < again_s
-            ):
+            index = newest - ((newest - number) & SEQUENCE_MASK)
+            sequence = self._numbering.at(index)
+            packet = self.timeline.get(sequence) if sequence is not None else None
+            fresh += packet is not None and self._resending.is_new(index)
+            if packet is None or not self._resending.grant(index, len(packet.payload), now_s, round_trip_s):
                 self._counters.nacks_unanswered += 1
                 continue
-            self._resend_budget -= 1
-            self._resent[packet.sequence] = now_s
             self._counters.packets_resent += 1
             if self._rtx_type is None:
-                self.send(Burst([packet]))
+                self.send(Burst([packet], now_s))
             else:
-                self._send_rtx(packet, self._rtx_type)
-        if len(self._resent) > _RESENT_KEPT:
-            self._resent = {number: at_s for number, at_s in self._resent.items() if now_s - at_s < again_s}
+                self._send_rtx(packet, self._rtx_type, index, now_s)
+        return fresh
 
-    def _asked_for(self, number: int) -> Packet | None:
-        newest = (self.cursor - 1 if self.cursor is not None else self.timeline.highest) + self._shift
-        index = newest - ((newest - number) & SEQUENCE_MASK)
-        sequence = index - self._shift
-        return self.timeline.get(sequence) if sequence >= self._first else None
+    def repeat_last(self, now_s: float) -> None:
+        """Send the newest packet again where RTX was agreed: if it was lost, nothing follows soon that shows it."""
+        packet = self.timeline.get(self.end - 1)
+        if packet is not None and self._rtx_type is not None and packet.sequence in self._numbering.newest:
+            self._send_rtx(packet, self._rtx_type, packet.sequence + self._numbering.newest.shift, now_s)
 
-    def _send_rtx(self, packet: Packet, payload_type: int) -> None:
+    def _send_rtx(self, packet: Packet, payload_type: int, index: int, now_s: float) -> None:
         """RFC 4588: its own source and numbering; the original number leads the payload."""
-        path = self._transport.path
-        if path is None:
+        path, stretch = self._transport.path, self._numbering.of(packet.sequence)
+        if path is None or stretch is None:
             return
         self._rtx_sequence += 1
         sequence = self._rtx_sequence & SEQUENCE_MASK
-        second = packet.marker | payload_type
-        header = _pack(VERSION, second, sequence, self._timestamp(packet), self.outgoing.rtx_ssrc)
-        original = (packet.sequence + self._shift & SEQUENCE_MASK).to_bytes(2, "big")
+        timestamp = stretch.moved.get(packet.timestamp, packet.timestamp)
+        first, extension = VERSION, b""
+        if self._timed:
+            first, extension = VERSION | EXTENDED, send_time(self._timed, now_s)
+        header = _pack(first, packet.marker | payload_type, sequence, timestamp, self.outgoing.rtx_ssrc)
+        original = (index & SEQUENCE_MASK).to_bytes(2, "big")
         try:
-            path.send(self._seal_rtx(header, original + packet.payload, self._rtx_sequence))
+            path.send(self._seal_rtx(header + extension, original + packet.payload, self._rtx_sequence))
         except SrtpError:
             self._counters.send_failed += 1
 

@@ -1,6 +1,7 @@
 """RTP (RFC 3550 §5.1): reading what a publisher sends, and the header that a viewer gets.
 
-Pure. Header extensions are skipped on the way in and left out on the way out: none is needed to forward.
+Pure. Header extensions are skipped on the way in, and left out on the way out but for the one by which a viewer
+measures its line: when the packet left (abs-send-time).
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ MARKER = 0x80
 SEQUENCE_MASK = 0xFFFF
 TIMESTAMP_MASK = 0xFFFFFFFF
 
+EXTENDED = 0x10  # the header has an extension
 _PADDING = 0x20
-_EXTENSION = 0x10
+_ONE_BYTE = 0xBEDE  # RFC 8285 §4.2
+_SEND_TIME = struct.Struct("!HHI")
 
 
 class RtpError(ValueError):
@@ -44,7 +47,7 @@ def read(data: bytes) -> tuple[int, int, int, int, int, bytes]:
     if first & 0xC0 != VERSION:
         raise RtpError("not RTP version 2")
     begin = HEADER.size + 4 * (first & 0x0F)
-    if first & _EXTENSION:
+    if first & EXTENDED:
         if len(data) < begin + 4:
             raise RtpError("header extension is cut off")
         begin += 4 + 4 * int.from_bytes(data[begin + 2 : begin + 4], "big")
@@ -56,6 +59,14 @@ def read(data: bytes) -> tuple[int, int, int, int, int, bytes]:
     if begin > end:
         raise RtpError("header or padding is longer than the packet")
     return second & 0x7F, second & MARKER, sequence, timestamp, ssrc, data[begin:end]
+
+
+def send_time(identifier: int, now_s: float) -> bytes:
+    """The header extension abs-send-time with this identifier (1 to 14): the moment of sending on any clock, in
+    1/2**18 s and 24 bits (http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time). 8 bytes, to follow an
+    ``EXTENDED`` header."""
+    element = (identifier << 4 | 2) << 24 | int(now_s * (1 << 18)) & 0xFFFFFF
+    return _SEND_TIME.pack(_ONE_BYTE, 1, element)
 
 
 class Unwrapper:

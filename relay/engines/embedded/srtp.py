@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from relay.engines.embedded.burst import Layout
 from relay.engines.embedded.dtls import AEAD_AES_128_GCM, Profile, SrtpKeys
-from relay.engines.embedded.rtp import HEADER, SEQUENCE_MASK, VERSION
+from relay.engines.embedded.rtp import HEADER, SEQUENCE_MASK
 
 REPLAY_WINDOW = 1024  # packets: a retransmission may come a second late
 MAX_SOURCES = 16  # per peer: voice, picture, their retransmissions, a few restarts
@@ -89,10 +89,10 @@ class _GcmStream:
 
     def seal_burst(self, layout: Layout, payload_type: int, shift: int) -> None:
         """The engine's innermost loop: every packet to every viewer passes here."""
-        encrypt_into, iv, ssrc, buffer = self._encrypt_into, self._iv, self._ssrc, layout.buffer
+        encrypt_into, iv, ssrc, buffer, first = self._encrypt_into, self._iv, self._ssrc, layout.buffer, layout.first
         for sequence, timestamp, marker, payload, at, header, body in layout.slots:
             index = sequence + shift
-            _pack_into(buffer, at, VERSION, marker | payload_type, index & SEQUENCE_MASK, timestamp, ssrc)
+            _pack_into(buffer, at, first, marker | payload_type, index & SEQUENCE_MASK, timestamp, ssrc)
             encrypt_into((iv ^ index).to_bytes(12, "big"), payload, header, body)
 
 
@@ -134,8 +134,10 @@ class _LibStream:
     def seal_burst(self, layout: Layout, payload_type: int, shift: int) -> None:
         for sequence, timestamp, marker, payload, at, header, body in layout.slots:
             index = sequence + shift
-            head = HEADER.pack(VERSION, marker | payload_type, index & SEQUENCE_MASK, timestamp, self._ssrc)
-            layout.buffer[at : at + len(header) + len(body)] = self.seal(head, payload, index)
+            _pack_into(
+                layout.buffer, at, layout.first, marker | payload_type, index & SEQUENCE_MASK, timestamp, self._ssrc
+            )
+            layout.buffer[at : at + len(header) + len(body)] = self.seal(bytes(header), payload, index)
 
 
 class _LibSealer:

@@ -8,6 +8,7 @@ ring answers NACKs and holds the newest group of pictures for whoever joins. Pur
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 
 from relay.engines.embedded.agreement import CLOCK_RATES, Kind
 from relay.engines.embedded.h264 import starts_key_frame
@@ -20,6 +21,18 @@ RESTART_GAP = 100  # sequence numbers and milliseconds alike: enough to be told 
 _SILENCE_BYTES = 3  # Opus: a packet this small is DTX or digital silence
 
 
+@dataclass(frozen=True, slots=True)
+class KeyFrame:
+    """A key frame that is whole: packets ``first`` up to, not including, ``end``, ``octets`` of payload. It began to
+    arrive at ``at_s``."""
+
+    first: int
+    end: int
+    timestamp: int
+    octets: int
+    at_s: float
+
+
 class Timeline:
     """One kind of media of one channel. ``highest`` is the newest sequence number, -1 before the first."""
 
@@ -30,6 +43,7 @@ class Timeline:
         "_mask",
         "_origin",
         "_ring",
+        "_whole",
         "clock_rate",
         "gop_start",
         "groups",
@@ -39,6 +53,7 @@ class Timeline:
         "last_at_s",
         "loud_at_s",
         "newest_timestamp",
+        "octets",
         "size",
     )
 
@@ -47,6 +62,7 @@ class Timeline:
         self.clock_rate = CLOCK_RATES[kind]
         self.highest = -1
         self.newest_timestamp = 0
+        self.octets = 0  # of payload, so far
         self.gop_start: int | None = None
         self.groups = 0  # that have started so far
         self.last_at_s = self.key_at_s = self.loud_at_s = float("-inf")
@@ -57,6 +73,7 @@ class Timeline:
         self._mask = self.size - 1
         self._born_s = now_s
         self._origin = secrets.randbits(32)
+        self._whole: KeyFrame | None = None
 
     def shift_for(self, sequence: int, timestamp: int, now_s: float) -> tuple[int, int]:
         """What to add to a new source's sequence numbers and timestamps, so that it goes on where the last one
@@ -80,6 +97,7 @@ class Timeline:
         if sequence <= self.highest - self.size or sequence < 0 or self.get(sequence) is not None:
             return False
         self._ring[sequence & self._mask] = packet
+        self.octets += len(packet.payload)
         if sequence > self.highest:
             self.highest = sequence
             self.newest_timestamp = packet.timestamp
@@ -114,6 +132,24 @@ class Timeline:
             return []
         packets = [packet for number in range(start, self.highest + 1) if (packet := self.get(number)) is not None]
         return packets if sum(len(packet.payload) for packet in packets) <= GOP_BYTES else []
+
+    def key_frame(self) -> KeyFrame | None:
+        """The newest group's key frame, once all of it is here."""
+        start = self.gop_start
+        if start is None or (self._whole is not None and self._whole.first == start):
+            return self._whole if start is not None else None
+        before, packet = self.get(start - 1), self.get(start)
+        if packet is None or (before is None and start > 0) or (before and before.timestamp == packet.timestamp):
+            return None  # its beginning may be missing
+        number, octets, timestamp = start, 0, packet.timestamp
+        while packet is not None and packet.timestamp == timestamp:
+            number += 1
+            octets += len(packet.payload)
+            if packet.marker:
+                self._whole = KeyFrame(start, number, timestamp, octets, self.key_at_s)
+                return self._whole
+            packet = self.get(number)
+        return None
 
     def forget_pictures(self) -> None:
         """No joiner may see what was: the publisher has gone."""

@@ -24,7 +24,7 @@ from relay.engines.embedded.fanout import (
     SLICE_PACKETS,
     FanOut,
 )
-from relay.engines.embedded.rtp import HEADER, MARKER, Packet
+from relay.engines.embedded.rtp import MARKER, Packet
 from relay.engines.embedded.timeline import Timeline
 from relay.engines.embedded.turns import Turns
 from relay.engines.embedded.udp import Path
@@ -61,7 +61,7 @@ def test_runs_hold_every_packet_once_and_only_what_the_kernel_can_cut(sizes: lis
 
 def sealed(sizes: list[int]) -> Layout:
     """A layout with bytes of its own in every packet."""
-    layout = Burst([Packet(number, 0, 0, bytes(size)) for number, size in enumerate(sizes)]).layout(TAG_BYTES)
+    layout = Burst([Packet(number, 0, 0, bytes(size)) for number, size in enumerate(sizes)], 0.0).layout(TAG_BYTES)
     layout.buffer[:] = random.Random(len(sizes)).randbytes(len(layout.buffer))
     return layout
 
@@ -144,9 +144,8 @@ def recorded_seals(monkeypatch: pytest.MonkeyPatch) -> dict[int, set[bytes]]:
 
     def seal_burst(self: srtp._GcmStream, layout: Layout, payload_type: int, shift: int) -> None:
         burst(self, layout, payload_type, shift)
-        for sequence, _, _, payload, at, _, _ in layout.slots:
-            header = bytes(layout.buffer[at : at + HEADER.size])
-            contents.setdefault(self._iv ^ (sequence + shift), set()).add(header + payload)
+        for sequence, _, _, payload, _, header, _ in layout.slots:
+            contents.setdefault(self._iv ^ (sequence + shift), set()).add(bytes(header) + payload)
 
     def seal(self: srtp._GcmStream, header: bytes, payload: bytes, index: int) -> bytes:
         contents.setdefault(self._iv ^ index, set()).add(header + payload)

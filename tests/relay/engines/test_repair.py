@@ -9,7 +9,7 @@ import pytest
 from relay.engines.embedded import EmbeddedEngine, rtcp
 from relay.engines.embedded.dtls import AEAD_AES_128_GCM, AES128_CM_SHA1_80, Profile
 from relay.engines.embedded.losses import MOST_REQUESTS
-from relay.engines.embedded.outlet import RESEND_PER_S
+from relay.engines.embedded.resending import BURST_BYTES, PACKET_BYTES, SHARE
 from tests.relay.engines.raw_peer import RTX, VIDEO, Camera, RawPeer, Rtp, picture_number, raw_publisher, raw_viewer
 from tests.relay.engines.waiting import until, until_counted
 
@@ -90,7 +90,8 @@ async def test_a_storm_of_nacks_is_cut_at_the_viewers_budget(engine: EmbeddedEng
         for begin in range(0, 1000, 100):
             viewer.send_rtcp(rtcp.nack(1, got[0].ssrc, [packet.sequence for packet in got[begin : begin + 100]]))
         await until_counted(engine, "nacks_received", 10)
-        assert engine.counters()["packets_resent"] <= RESEND_PER_S * 1.5
+        cost = PACKET_BYTES + len(got[0].payload)
+        assert engine.counters()["packets_resent"] <= (BURST_BYTES + SHARE * 1000 * cost) / cost
 
 
 async def test_what_was_never_sent_is_not_sent_again(engine: EmbeddedEngine) -> None:

@@ -80,9 +80,24 @@ def test_the_answer_to_a_browser_that_is_not_here_holds_nothing_that_it_did_not_
     """Firefox refuses an answer with another direction, codec or extension than it offered."""
     offered = set((OFFERS / name).read_bytes().decode().split("\r\n"))
     for line in answer_to(name):
-        if line.startswith(("a=rtpmap", "a=fmtp", "a=rtcp-fb", "a=mid")):
+        if line.startswith(("a=rtpmap", "a=fmtp", "a=rtcp-fb", "a=mid", "a=extmap")):
             assert line in offered
-        assert not line.startswith(("a=extmap", "a=recvonly", "a=sendrecv"))
+        assert not line.startswith(("a=recvonly", "a=sendrecv"))
+
+
+@pytest.mark.parametrize("name", ["chromium_watch.sdp", "firefox_watch.sdp", "safari_watch.sdp"])
+def test_browsers_are_told_when_packets_leave_and_tell_what_their_line_bears(name: str) -> None:
+    line, told = agreement.agree_to_watch(captured(name)).line("video"), answer_to(name)
+    assert line is not None
+    assert f"a=extmap:{line.send_time} {agreement.SEND_TIME_EXTENSION}" in told
+    assert f"a=rtcp-fb:{line.codec.payload_type} goog-remb" in told
+
+
+def test_without_rtx_a_time_that_differs_would_be_sealed_under_the_same_number() -> None:
+    text = (OFFERS / "chromium_watch.sdp").read_bytes().decode()
+    line = agreement.agree_to_watch(sdp.read_offer(text.replace("rtx/90000", "none/90000"))).line("video")
+    assert line is not None
+    assert (line.rtx, line.send_time) == (None, 0)
 
 
 @pytest.mark.parametrize("name", ["aiortc_watch.sdp", "chromium_watch.sdp"])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from relay.classroom.live import NOTHING
-from relay.engines.base import Answer, ChannelDelivery
+from relay.engines.base import Answer, ChannelDelivery, PictureChoice, ViewerPicture
 from relay.errors import RelayError, SessionUnknown
 
 OFFER = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
@@ -30,6 +30,7 @@ class RecordingEngine:
     closed_channels: list[str] = field(default_factory=list)
     fragments: list[str] = field(default_factory=list)
     key_frames: list[str] = field(default_factory=list)
+    chosen: dict[str, PictureChoice] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _followers: list[Callable[[str], None]] = field(default_factory=list)
 
@@ -71,6 +72,15 @@ class RecordingEngine:
         if self.fragment_answer is not None:
             self.etags[session_id] = "second"
         return self.fragment_answer
+
+    def choose_picture(self, session_id: str, chosen: PictureChoice) -> None:
+        self.channel_of(session_id)
+        self.chosen[session_id] = chosen
+
+    def picture_of(self, session_id: str) -> ViewerPicture:
+        self.channel_of(session_id)
+        chosen = self.chosen.get(session_id, "auto")
+        return ViewerPicture(chosen=chosen, sent="full" if chosen == "auto" else chosen)
 
     def end(self, session_id: str) -> None:
         channel = self.channel_of(session_id)

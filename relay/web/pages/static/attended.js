@@ -17,6 +17,7 @@ const SAMPLE_LOST_EVERY_MS = 250;
  * @property {() => void} onFound                                 the session that was lost is well again
  * @property {() => void} onHealthy                               it does what it should, as of now
  * @property {(flow: {stalled: boolean, voiceOnly: boolean, newFrames: number}) => void} onFlow   each sample
+ * @property {() => boolean} isSparse                             whether pictures are known to be rare
  * @property {() => boolean} isExpected                           whether media must be arriving now
  */
 
@@ -51,6 +52,14 @@ export class Attended {
   /** Resolves when the session is lost or ended. */
   get lost() {
     return this.#lost;
+  }
+
+  /**
+   * See `WhepSession.picture`.
+   * @param {import("./picture.js").Choice} [chosen]
+   */
+  picture(chosen) {
+    return this.#session.picture(chosen);
   }
 
   /** It may not have survived what just happened: from now on it has to prove that it lives. */
@@ -89,7 +98,8 @@ export class Attended {
     if (this.#over) return;
     const expected = this.#eye.isExpected();
     const visible = document.visibilityState === "visible";
-    const seen = this.#watchdog.observe({ now_ms: performance.now(), expected, visible, totals });
+    const sparse = this.#eye.isSparse();
+    const seen = this.#watchdog.observe({ now_ms: performance.now(), expected, visible, sparse, totals });
     const newFrames = totals.frames - this.#frames;
     this.#frames = totals.frames;
     if (seen.verdict === "dead") this.#setLost();

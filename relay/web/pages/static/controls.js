@@ -8,7 +8,7 @@ import { canFillScreen, toggleFullScreen } from "./screen.js";
 const IDLE_MS = 3000;
 
 /** What is told before there is a picture, while there may be a voice already. */
-const HEARD = new Set(["arriving", "voice"]);
+const HEARD = new Set(["arriving", "voice", "spared", "spared_chosen"]);
 
 /**
  * @typedef {object} Controlled

@@ -1,5 +1,5 @@
 /**
- * What the page remembers in this browser: language, volume, shortcuts. Nothing of it is ever sent anywhere.
+ * What the page remembers in this browser: language, volume, shortcuts, how much picture. Nothing of it is ever sent anywhere.
  *
  * Storage may be forbidden (private windows, strict settings): then the page works the same and forgets.
  */
@@ -7,7 +7,7 @@
 const PREFIX = "parta.";
 
 /**
- * @param {"language" | "volume" | "keys"} name
+ * @param {"language" | "volume" | "keys" | "picture"} name
  * @returns {string | null}
  */
 export function recall(name) {
@@ -20,7 +20,7 @@ export function recall(name) {
 }
 
 /**
- * @param {"language" | "volume" | "keys"} name
+ * @param {"language" | "volume" | "keys" | "picture"} name
  * @param {string} value
  */
 export function remember(name, value) {

@@ -3,7 +3,8 @@
  *
  * For tests and scripts the page says where it is on `<html>`: `data-state` (the server's last word, or `unknown`),
  * `data-kind` (what the pupil is told), `data-link` (`connecting|up|down`), `data-sound` (`off|on`), `data-pictures`
- * (pictures decoded since the page opened, brought up to date once a second).
+ * (pictures decoded since the page opened, brought up to date once a second), `data-picture` (`full|slow|voice`: what the
+ * relay was last known to send).
  */
 
 import { Controls } from "./controls.js";
@@ -11,6 +12,7 @@ import { ClassEvents } from "./events.js";
 import { firstSession } from "./first_session.js";
 import { clock } from "./i18n.js";
 import { byId } from "./page_parts.js";
+import { PictureChoice, PictureDoubt } from "./picture.js";
 import { Player } from "./player.js";
 import { Wakefulness } from "./screen.js";
 import { LiveSession } from "./session.js";
@@ -39,6 +41,7 @@ class Page {
   });
   #controls = new Controls({ player: this.#player, words: this.#words });
   #stills = new Stills(this.#words);
+  #doubt = new PictureDoubt();
   #events = new ClassEvents(this.#root.dataset["eventsUrl"] ?? "", {
     onState: (text) => this.#onState(text),
     onStatus: (status, failures) => this.#onEvents(status, failures),
@@ -46,7 +49,9 @@ class Page {
   #session = new LiveSession(this.#root.dataset["whepUrl"] ?? "", firstSession, {
     onStream: (stream) => this.#player.show(stream),
     onStatus: (status, failures) => this.#happen({ type: "media", status, failures }),
+    onPicture: (sent) => this.#happen({ type: "sent", sent }),
     onFlow: (flow) => this.#onFlow(flow),
+    isSparse: () => this.#model.sent.sent !== "full",
     isExpected: () => this.#model.school?.state === "live",
   });
 
@@ -57,6 +62,7 @@ class Page {
     );
     window.addEventListener("pagehide", () => this.#leave());
     window.addEventListener("pageshow", (event) => event.persisted && this.#arrive());
+    new PictureChoice((chosen) => void this.#session.askPicture(chosen));
     this.#arrive();
     this.#draw();
   }
@@ -105,6 +111,9 @@ class Page {
     this.#pictures += newFrames;
     this.#root.dataset["pictures"] = String(this.#pictures);
     this.#happen({ type: "flow", stalled, voiceOnly });
+    if (this.#model.school?.state !== "live" || document.visibilityState !== "visible") return;
+    const { sent } = this.#model.sent;
+    if (this.#doubt.observe({ now_ms: performance.now(), sent, newFrames })) void this.#session.askPicture();
   }
 
   /** @param {import("./state.js").Happening} happening */
@@ -121,8 +130,10 @@ class Page {
     dataset["state"] = this.#model.school?.state ?? "unknown";
     dataset["kind"] = seen.kind;
     dataset["link"] = seen.link;
+    dataset["picture"] = this.#model.sent.sent;
     dataset["sound"] = this.#player.sound ? "on" : "off";
     this.#stage.dataset["covered"] = String(seen.covered);
+    this.#stage.dataset["slow"] = String(seen.slow);
     this.#stage.dataset["veiled"] = String(seen.veiled);
     this.#drawWords(seen);
     this.#controls.draw(seen);

@@ -8,6 +8,7 @@
 import { Attended } from "./attended.js";
 import { Backoff } from "./backoff.js";
 import { Pause } from "./pause.js";
+import { rememberedChoice } from "./picture.js";
 import { openWhep, WhepRefused, WhepUnreachable } from "./whep.js";
 
 /** The longest wait that we accept from a relay's `Retry-After`. */
@@ -17,6 +18,8 @@ const RETRY_AFTER_CAP_MS = 30_000;
  * @typedef {object} SessionListener
  * @property {(stream: MediaStream) => void} onStream              a new session is up, with this stream
  * @property {(status: import("./state.js").MediaStatus, failures: number) => void} onStatus
+ * @property {(picture: import("./picture.js").ViewerPicture) => void} onPicture  how much of it the relay sends
+ * @property {import("./attended.js").Eye["isSparse"]} isSparse
  * @property {import("./attended.js").Eye["onFlow"]} onFlow
  * @property {import("./attended.js").Eye["isExpected"]} isExpected
  */
@@ -67,6 +70,16 @@ export class LiveSession {
     void this.#current?.doubt();
   }
 
+  /**
+   * Asks the relay how much of the picture it sends, or for as much as was chosen.
+   * @param {import("./picture.js").Choice} [chosen]
+   */
+  async askPicture(chosen) {
+    const current = this.#current;
+    const picture = await current?.picture(chosen);
+    if (picture && current === this.#current) this.#listener.onPicture(picture);
+  }
+
   /** Leaves; safe in `pagehide`. */
   stop() {
     this.#life?.abort();
@@ -89,6 +102,8 @@ export class LiveSession {
       this.#current = new Attended(session, this.#eye());
       this.#listener.onStatus("up", 0);
       this.#listener.onStream(session.stream);
+      this.#listener.onPicture({ chosen: "auto", sent: "full" });
+      if (rememberedChoice() !== "auto") void this.askPicture(rememberedChoice());
     } catch (error) {
       if (error instanceof WhepRefused) return Math.min(error.retryAfter_ms, RETRY_AFTER_CAP_MS);
       if (!isConnectionFailure(error)) throw error;
@@ -115,6 +130,7 @@ export class LiveSession {
       onFound: () => this.#onFound(),
       onHealthy: () => this.#backoff.reset(),
       onFlow: this.#listener.onFlow,
+      isSparse: this.#listener.isSparse,
       isExpected: this.#listener.isExpected,
     };
   }

@@ -24,6 +24,7 @@
  * @property {boolean} picture                a picture of this stretch of the lesson was shown
  * @property {boolean} stalled                pictures should come and do not
  * @property {boolean} voiceOnly              sound comes and no picture ever did
+ * @property {import("./picture.js").ViewerPicture} sent  how much of the picture the relay sends, and by whose choice
  */
 
 /**
@@ -31,6 +32,7 @@
  *   | {type: "events", status: EventsStatus, failures: number}
  *   | {type: "media", status: MediaStatus, failures: number}
  *   | {type: "picture"}
+ *   | {type: "sent", sent: import("./picture.js").ViewerPicture}
  *   | {type: "flow", stalled: boolean, voiceOnly: boolean}} Happening
  */
 
@@ -38,14 +40,17 @@
  * What the pupil is told. Beyond the server's states:
  * `connecting` nothing known yet; `offline` the relay is out of reach; `gone` the link is not known;
  * `arriving` live, first picture under way; `voice` live, sound without picture; `catching_up` live, the picture stands
- * still; `blocked` live, but no media gets through this network.
- * @typedef {ServerState | "connecting" | "offline" | "gone" | "arriving" | "voice" | "catching_up" | "blocked"} Kind
+ * still; `blocked` live, but no media gets through this network; `slow` and `slow_chosen` live, the board about every two
+ * seconds, because of the network or by choice; `spared` and `spared_chosen` live, no picture, likewise.
+ * @typedef {"slow" | "slow_chosen" | "spared" | "spared_chosen"} Sparing
+ * @typedef {ServerState | Sparing | "connecting" | "offline" | "gone" | "arriving" | "voice" | "catching_up" | "blocked"} Kind
  */
 
 /**
  * @typedef {object} View
  * @property {Kind} kind
  * @property {boolean} covered   the drawn classroom hides the video
+ * @property {boolean} slow      what is shown is the present, but seldom
  * @property {boolean} veiled    the last picture stays, dimmed: it is not the present
  * @property {boolean} sound     the offer to turn on the sound makes sense
  * @property {SoundWarning | null} soundWarning  why the voice is missing or hurts, where the class is to blame
@@ -62,7 +67,10 @@ const BLOCKED_AFTER = 2;
 const ON_STAGE = new Set(["live", "reconnecting"]);
 
 /** What is told while a voice should be heard. */
-const HEARD = new Set(["live", "voice", "arriving"]);
+const HEARD = new Set(["live", "voice", "arriving", "slow", "slow_chosen", "spared", "spared_chosen"]);
+
+/** What is told while a picture of now is on screen. */
+const PRESENT = new Set(["live", "slow", "slow_chosen"]);
 
 /** @type {Readonly<Model>} */
 export const UNKNOWN = Object.freeze({
@@ -74,6 +82,7 @@ export const UNKNOWN = Object.freeze({
   picture: false,
   stalled: false,
   voiceOnly: false,
+  sent: Object.freeze({ chosen: "auto", sent: "full" }),
 });
 
 /**
@@ -91,6 +100,8 @@ export function reduce(model, happening) {
       return { ...model, media: happening.status, mediaFailures: happening.failures };
     case "picture":
       return expectsMedia(model) ? { ...model, picture: true, stalled: false, voiceOnly: false } : model;
+    case "sent":
+      return { ...model, sent: happening.sent };
     case "flow":
       return flow(model, happening);
   }
@@ -135,10 +146,11 @@ export function expectsMedia(model) {
 export function view(model) {
   const kind = kindOf(model);
   const hasPicture = model.picture && expectsMedia(model);
-  const veiled = hasPicture && kind !== "live";
+  const veiled = hasPicture && !PRESENT.has(kind);
   return {
     kind,
     covered: kind === "gone" || !hasPicture,
+    slow: hasPicture && (kind === "slow" || kind === "slow_chosen"),
     veiled: veiled && kind !== "gone",
     sound: kind !== "gone" && kind !== "over",
     soundWarning: HEARD.has(kind) ? (model.school?.sound_warning ?? null) : null,
@@ -167,6 +179,9 @@ function kindOf(model) {
  */
 function liveKind(model) {
   if (model.media !== "up" && model.mediaFailures >= BLOCKED_AFTER) return "blocked";
+  const { chosen, sent } = model.sent;
+  if (sent === "voice" && model.media === "up") return chosen === "voice" ? "spared_chosen" : "spared";
+  if (sent === "slow" && model.picture && model.media === "up") return chosen === "slow" ? "slow_chosen" : "slow";
   if (model.picture) return model.stalled || model.media === "down" ? "catching_up" : "live";
   return model.voiceOnly ? "voice" : "arriving";
 }

@@ -11,6 +11,7 @@
  * @typedef {object} Sample
  * @property {number} now_ms
  * @property {boolean} expected   the server says that media arrives there
+ * @property {boolean} sparse     pictures are known to be rare: a slow one takes seconds to arrive
  * @property {boolean} visible    browsers may stop decoding for a hidden page
  * @property {Totals} totals
  */
@@ -23,6 +24,9 @@ export const DOUBT_MS = 1500;
 
 /** Video arrives and nothing is decoded: the relay answers a picture-loss request well within this. */
 export const UNDECODED_MS = 6000;
+
+/** The same where pictures are rare. */
+export const SPARSE_UNDECODED_MS = 20_000;
 
 /** What a decoder must have been given in that time: less is not a stuck decoder but a camera that went away. */
 export const UNDECODED_BYTES = 20_000;
@@ -91,8 +95,8 @@ export class Watchdog {
   }
 
   /** @param {Sample} sample */
-  #isUndecoded({ now_ms, totals }) {
+  #isUndecoded({ now_ms, sparse, totals }) {
     const undecoded = totals.videoBytes - this.#videoBytesAtFrame;
-    return undecoded > UNDECODED_BYTES && now_ms - this.#framesAt > UNDECODED_MS;
+    return undecoded > UNDECODED_BYTES && now_ms - this.#framesAt > (sparse ? SPARSE_UNDECODED_MS : UNDECODED_MS);
   }
 }

@@ -5,8 +5,10 @@
  * room already and media just starts to flow in it. Not here: trying again (`session.js`) and showing (`player.js`).
  */
 
+import { Cushion } from "./cushion.js";
 import { iceServers } from "./ice_servers.js";
 import { LipSync } from "./lip_sync.js";
+import { readPicture } from "./picture.js";
 
 /** The relay answers from memory; this long only on a network that hardly works. */
 const POST_TIMEOUT_MS = 5000;
@@ -37,6 +39,8 @@ export class WhepSession {
   #peer;
   #resource;
   #lipSync = new LipSync();
+  #cushion = new Cushion();
+  #requests = 0;
 
   /**
    * @param {RTCPeerConnection} peer
@@ -59,21 +63,27 @@ export class WhepSession {
   }
 
   /**
-   * What was received so far. Also keeps picture and voice in step, by the same statistics.
+   * What was received so far. Also keeps picture and voice in step, and in time for repairs, by the same statistics.
    * @returns {Promise<import("./watchdog.js").Totals>}
    */
   async totals() {
     const totals = { bytes: 0, videoBytes: 0, frames: 0 };
     /** @type {Record<string, number | undefined>} what is playing, on the publisher's clock */
     const playing_ms = {};
+    let requests = 0;
+    let roundTrip_ms = 0;
     for (const entry of (await this.#peer.getStats()).values()) {
+      if (entry.type === "candidate-pair" && entry.nominated) roundTrip_ms = 1000 * (entry.currentRoundTripTime ?? 0);
       if (entry.type !== "inbound-rtp") continue;
       playing_ms[entry.kind] = entry.estimatedPlayoutTimestamp;
       totals.bytes += entry.bytesReceived ?? 0;
       if (entry.kind !== "video") continue;
       totals.videoBytes += entry.bytesReceived ?? 0;
       totals.frames += entry.framesDecoded ?? 0;
+      requests += entry.nackCount ?? 0;
     }
+    this.#cushion.observe(requests - this.#requests, roundTrip_ms);
+    this.#requests = requests;
     this.#keepInStep(playing_ms["video"], playing_ms["audio"]);
     return totals;
   }
@@ -83,10 +93,31 @@ export class WhepSession {
    * @param {number | undefined} voice_ms
    */
   #keepInStep(picture_ms, voice_ms) {
-    if (picture_ms === undefined || voice_ms === undefined) return; // no sender report yet, or a browser without these
-    this.#lipSync.observe(picture_ms - voice_ms);
+    // Undefined: no sender report yet, or a browser without these.
+    if (picture_ms !== undefined && voice_ms !== undefined) this.#lipSync.observe(picture_ms - voice_ms);
     for (const receiver of this.#peer.getReceivers()) {
-      if (receiver.track.kind === "video") receiver.jitterBufferTarget = this.#lipSync.delay_ms;
+      const own_ms = receiver.track.kind === "video" ? this.#lipSync.delay_ms : 0;
+      receiver.jitterBufferTarget = Math.max(own_ms, this.#cushion.delay_ms);
+    }
+  }
+
+  /**
+   * How much of the picture the relay sends; with `chosen`, what it sends after that was asked for.
+   * @param {import("./picture.js").Choice} [chosen]
+   * @returns {Promise<import("./picture.js").ViewerPicture | null>} null: the relay does not say
+   */
+  async picture(chosen) {
+    if (this.#resource === null) return null;
+    const signal = AbortSignal.timeout(POST_TIMEOUT_MS);
+    const headers = { "Content-Type": "application/json" };
+    const asked = chosen === undefined ? {} : { method: "PUT", headers, body: JSON.stringify({ chosen }) };
+    try {
+      const response = await fetch(`${this.#resource}/picture`, { ...asked, signal });
+      return response.ok ? readPicture(await response.json()) : null;
+    } catch (error) {
+      // No network, or no JSON: whoever asked asks again.
+      if (error instanceof TypeError || error instanceof DOMException || error instanceof SyntaxError) return null;
+      throw error;
     }
   }
 
