@@ -28,6 +28,17 @@ RATE_DRIFT = 3.0  # VBV size cannot be changed in an open encoder; this far belo
 RISE_US = 1_000_000  # a rate above the opened one brings its key frame early, but no sooner than this after the last
 ONE_THREAD_PIXELS_PER_S = 1280 * 720 * 30  # one thread: 2.3 ms a picture on a desktop core; slices only cost bits there
 MAX_THREADS = 4  # sliced threads: no delay, one slice of the picture each
+#: Level, most macroblocks a second, most in a picture (ITU-T H.264 table A-1).
+LEVELS = (
+    (30, 40_500, 1_620),
+    (31, 108_000, 3_600),
+    (32, 216_000, 5_120),
+    (40, 245_760, 8_192),
+    (42, 522_240, 8_704),
+    (50, 589_824, 22_080),
+    (51, 983_040, 36_864),
+    (52, 2_073_600, 36_864),
+)
 BT709 = 1  # ITU-T H.273: primaries, transfer and matrix all have code 1
 LIMITED_RANGE = 1  # FFmpeg's AVCOL_RANGE_MPEG
 
@@ -162,7 +173,7 @@ class H264Encoder:
         bt709: bool = False,
     ) -> None:
         self._width, self._height = width, height
-        self._fps = self._opened_fps = self._most_fps = Fraction(fps).limit_denominator(1001)
+        self._fps = self._most_fps = Fraction(fps).limit_denominator(1001)
         self._key_every_us = int(key_frame_every_s * US_PER_S)
         self._half_picture_us = int(US_PER_S / fps / 2)
         self._bt709 = bt709
@@ -206,15 +217,17 @@ class H264Encoder:
         return wanted > self._opened_at and capture_us - self._last_key_us >= RISE_US
 
     def _wanted(self) -> int:
-        """The rate in the open encoder's terms: x264 counts pictures ("force-cfr"), so fewer of them get more each."""
-        return int(self._bitrate * self._opened_fps / self._fps)
+        """The rate in the encoder's terms: x264 counts pictures ("force-cfr"), so fewer of them get more each."""
+        return self._in_its_terms(self._bitrate)
+
+    def _in_its_terms(self, bits_per_s: float) -> int:
+        return int(bits_per_s * self._most_fps / self._fps)
 
     def _follow_bitrate(self, key: bool, wanted: int) -> None:
-        if key and (self._opened_fps != self._fps or not 1 / RATE_DRIFT < wanted / self._opened_at <= 1):
+        if key and not 1 / RATE_DRIFT < wanted / self._opened_at <= 1:
             self._most = max(self._most, self._bitrate)
-            self._opened_at, self._opened_fps = int(min(self._most, self._bitrate * HEADROOM)), self._fps
+            self._opened_at = self._in_its_terms(min(self._most, self._bitrate * HEADROOM))
             self._context = self._open()
-            wanted = self._bitrate
         if wanted != self._context.bit_rate:
             # Bites only because the encoder was opened with maxrate == bitrate (measured): otherwise x264 ignores it.
             self._context.bit_rate = min(wanted, self._opened_at)
@@ -223,7 +236,8 @@ class H264Encoder:
         rate = self._opened_at
         context = av.VideoCodecContext.create("libx264", "w")
         context.width, context.height, context.pix_fmt = self._width, self._height, "yuv420p"
-        context.time_base, context.framerate = Fraction(1, US_PER_S), self._opened_fps
+        # Always the same frame rate and level: they stand in the SPS, and a recording begins a new init with each SPS.
+        context.time_base, context.framerate = Fraction(1, US_PER_S), self._most_fps
         context.bit_rate = rate
         context.max_b_frames = 0
         context.thread_count = self._threads()
@@ -237,9 +251,16 @@ class H264Encoder:
             "forced-idr": "1",
             "maxrate": str(rate),
             "bufsize": str(int(self._bitrate * VBV_S)),
-            "x264-params": "keyint=infinite:scenecut=0:repeat-headers=1:annexb=1",
+            "x264-params": f"keyint=infinite:scenecut=0:repeat-headers=1:annexb=1:level={self._level()}",
         }
         return context
+
+    def _level(self) -> int:
+        """The lowest level, from 3 on, that holds so many macroblocks a second and a picture."""
+        picture = -(-self._width // 16) * -(-self._height // 16)
+        second = picture * self._most_fps
+        fitting = (level for level, most_second, most in LEVELS if second <= most_second and picture <= most)
+        return next(fitting, LEVELS[-1][0])
 
     def _threads(self) -> int:
         if self._width * self._height * self._most_fps <= ONE_THREAD_PIXELS_PER_S:

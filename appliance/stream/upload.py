@@ -76,7 +76,7 @@ class SegmentUploader:
         self._backlog = Backlog()
         self._news = asyncio.Event()
         self._retry_now = asyncio.Event()
-        self._told: list[tuple[str, IndexEntry | None]] = []
+        self._told: list[str] = []  # lessons that are new, or over
         self._tries: dict[tuple[str, int], int] = {}
         self._unremembered = 0
         self._is_full = False
@@ -87,7 +87,11 @@ class SegmentUploader:
 
     def recorded(self, lesson_id: str, entry: IndexEntry | None) -> None:
         """A segment is on the card; or (``None``) the lesson is over. Never blocks."""
-        self._told.append((lesson_id, entry))
+        lesson = self._backlog.find(lesson_id)
+        if lesson is not None and entry is not None:
+            lesson.entries[entry.n] = entry
+        else:
+            self._told.append(lesson_id)
         self._news.set()
 
     def link_returned(self) -> None:
@@ -124,12 +128,10 @@ class SegmentUploader:
     async def _take_news(self) -> None:
         self._news.clear()
         told, self._told = self._told, []
-        for lesson_id, entry in told:
+        for lesson_id in told:
             lesson = self._backlog.find(lesson_id)
             if lesson is None:
                 await self._take_in(lesson_id)
-            elif entry is not None:
-                lesson.entries[entry.n] = entry
             else:
                 lesson.end = await asyncio.to_thread(read_end, self._shelf.path(lesson_id))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from appliance.capture import h264
 from appliance.capture.base import AccessUnit
-from appliance.capture.h264 import NAL_SPS, H264Encoder, nal_units, picture_size
+from appliance.capture.h264 import NAL_SPS, H264Encoder, nal_units, parameter_sets, picture_size
 from appliance.capture.pictures import new_frame, plane_views
 from tests.appliance.capture.reading import decoded
 
@@ -201,3 +201,19 @@ def test_the_size_of_pictures_is_read_from_their_sps(size: tuple[int, int]) -> N
     for torn in range(7):
         with pytest.raises(ValueError, match="SPS"):
             picture_size(sps[:torn])
+
+
+def test_the_parameter_sets_stay_the_same_whatever_rates_the_network_asks_for() -> None:
+    encoder = H264Encoder(WIDTH, HEIGHT, FPS, 1_700_000, 0.5)
+    frame = new_frame(WIDTH, HEIGHT)
+    sets: set[bytes] = set()
+    for number, (bitrate, fps) in enumerate(
+        [(1_700_000, 30), (600_000, 15), (150_000, 5), (400_000, 10), (6_000_000, 30)]
+    ):
+        encoder.set_bitrate(bitrate)
+        encoder.set_frame_rate(fps)
+        for picture in range(3 * fps):
+            plane_views(frame)[0][...] = (picture * 37) % 200
+            unit = encoder.encode(frame, number * 3_000_000 + picture * 1_000_000 // fps)
+            sets |= {parameter_sets(unit.data)} if unit.key_frame else set()
+    assert len(sets) == 1
