@@ -25,7 +25,7 @@ from relay.clock import moment
 from relay.engines.base import Engine
 from relay.engines.embedded import EmbeddedEngine
 from relay.errors import RelayError
-from relay.house import House
+from relay.house import House, free_bytes
 from relay.service_report import status_text, vitals_of
 from relay.settings import RelaySettings, TurnSection
 from relay.store.database import Database, opened_database
@@ -69,15 +69,17 @@ async def running(settings: RelaySettings, service: Service) -> AsyncIterator[No
         live = LiveRegistry(engine, log, moment)
         stack.callback(engine.subscribe(live.media_changed))
         rows = RecordingRows(database)
+        state_dir = Path(settings.relay.state_dir)
         keeping, files = Keeping(database, settings.archive.keep_days), files_of(settings)
         archive = Archive(rows, files, moment, metrics)
         archive.follow(lambda found: live.recorded(found.class_id, found.lesson_id, found.started_unix_us // 1000))
-        stills = StillFolder(Path(settings.relay.state_dir) / "stills")
+        stills = StillFolder(state_dir / "stills")
         registers.follow(live.note_register)
         live.restore(registers.latest, await open_lessons(database), stills.of_lesson)
         for listed in await rows.of_open_lessons():
             live.recorded(listed.class_id, listed.lesson_id, listed.started_unix_ms)
         metrics.gauge("lessons_running", "Lessons that are not over", lambda: len(live.running_lessons()))
+        metrics.gauge("disk_free_bytes", "Free on the disk of the state folder", lambda: free_bytes(state_dir))
         metrics.gauge("lessons_unwritten", "Lessons that wait for the database", lambda: log.waiting)
         relay = Relay(
             registers=registers,
@@ -96,7 +98,7 @@ async def running(settings: RelaySettings, service: Service) -> AsyncIterator[No
         await _serve_web(settings, relay, stack)
         if settings.web.announce:
             await stack.enter_async_context(announce_relay(registers.latest.relay_id, settings.web))
-        house = House(database, stills, Retention(keeping, files, stills, moment))
+        house = House(database, keeping, stills, Retention(keeping, files, stills, moment))
         # The group comes last: what fails before it is told as it is, not as a group of errors.
         await stack.enter_async_context(_vital_tasks(registers, log, live, house, service))
         yield

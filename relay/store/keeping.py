@@ -57,6 +57,11 @@ class Keeping:
         async with self._database.reading() as session:
             return list(await session.scalars(wanted))
 
+    async def recorded(self) -> frozenset[str]:
+        """The lessons that have a recording."""
+        async with self._database.reading() as session:
+            return frozenset(await session.scalars(select(RecordingRow.lesson_id)))
+
     async def delete(self, lesson_id: str, now_unix_ms: int) -> bool:
         """Delete every row of a lesson; False when there is none."""
         async with self._database.writing() as session:

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from relay.classroom.links import is_id
@@ -63,10 +64,11 @@ class StillFolder:
         if await asyncio.to_thread(folder.is_dir):
             await asyncio.to_thread(shutil.rmtree, folder)
 
-    def forget_old(self, keep_days: float = KEPT_DAYS) -> int:
-        """Remove lessons whose folder did not change for so long; how many."""
+    def forget_old(self, keep_days: float = KEPT_DAYS, *, but: Collection[str] = ()) -> int:
+        """Remove lessons whose folder did not change for so long, ``but`` not these; how many."""
         oldest_s = time.time() - keep_days * 86400
-        old = [path for path in self._folder.glob("*") if is_id(path.name) and path.stat().st_mtime < oldest_s]
+        found = (path for path in self._folder.glob("*") if is_id(path.name) and path.name not in but)
+        old = [path for path in found if path.stat().st_mtime < oldest_s]
         for path in old:
             shutil.rmtree(path)
         return len(old)

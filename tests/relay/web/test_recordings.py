@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -256,15 +256,13 @@ async def test_a_document_that_is_none_is_refused(recorder: Recorder) -> None:
 
 
 async def test_a_full_disk_is_told_and_nothing_is_left(
-    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    relay: Served, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await recorder.begin()
     await recorder.init(0, FOOTAGE.inits[0])
 
-    def full(_descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
+    files = relay.relay.archive.files
+    monkeypatch.setattr(files, "_keep_free_bytes", 2 * shutil.disk_usage(tmp_path).total)
     answer = await recorder.segment(1, PIECE)
     assert answer.refusal == (507, "archive_full")
     assert int(answer.headers["Retry-After"]) > 0
