@@ -26,7 +26,7 @@ MINUTES ?= 30
 # Half of the whole suite's time is waiting. What fills a core in real time still runs one at a time (tests/conftest.py).
 SIDE_BY_SIDE := -n 2 --dist loadgroup
 
-.PHONY: help run test test-audio check bench soak screenshots wiring lock test-install test-network test-libcamera test-emulated clean
+.PHONY: help run test test-audio check bench soak screenshots wiring lock test-install test-network test-bucket test-libcamera test-emulated clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -69,6 +69,10 @@ test-install: $(TESTING) $(HLS) ## prove that the wheel is whole, and that kit a
 
 test-network: $(TESTING) $(BROWSER) $(NETWORK) ## run what needs networks of its own: TURN, a phone that moves; needs root
 	$(PY) -m pytest tests/network $(ARGS)
+
+test-bucket: $(TESTING) ## keep recordings in a bucket: a real S3 server is built for it, which takes some minutes
+	@scripts/set_up.sh s3
+	$(PY) -m pytest tests/relay/archive/test_files.py tests/relay/test_kept_lesson.py $(ARGS)
 
 test-libcamera: $(TESTING) ## run the Raspberry Pi's camera code on the real libcamera, with its virtual camera; needs root
 	@scripts/set_up.sh emulation

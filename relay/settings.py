@@ -19,6 +19,8 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 #: RFC 7065. Nothing that could break out of a Link header.
 _TURN_URL = re.compile(r"turns?:([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(\?transport=(udp|tcp))?")
 
+_BUCKET_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*")
+
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
@@ -63,10 +65,14 @@ class TurnSection(_Section, frozen=True, kw_only=True):
 
 class ArchiveSection(_Section, frozen=True, kw_only=True):
     """``[archive]``: recordings, kept for ``keep_days`` unless their class has a number of its own; ``keep_free_mb`` of
-    the disk are left to everything else."""
+    the disk are left to everything else. ``store``: ``s3://bucket/prefix``; empty is ``relay.state_dir``."""
 
     keep_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 14
     keep_free_mb: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 500
+    store: str = ""
+    endpoint: str = ""
+    region: str = "us-east-1"
+    credentials_file: str = ""
 
 
 class StoreSection(_Section, frozen=True, kw_only=True):
@@ -100,9 +106,21 @@ def load_settings(path: Path) -> RelaySettings:
             raise ConfigurationError(
                 f'{path}: turn.urls: "{url}" is no TURN server; write it as turns:HOST:443?transport=tcp'
             )
+    _check_archive(path, settings.archive)
     if bool(settings.turn.urls) != bool(settings.turn.secret_file):
         raise ConfigurationError(f"{path}: turn: urls and secret_file go together; give both or none (docs/turn.md)")
     return settings
+
+
+def _check_archive(path: Path, archive: ArchiveSection) -> None:
+    if archive.store and not _BUCKET_URL.fullmatch(archive.store):
+        raise ConfigurationError(
+            f'{path}: archive.store: "{archive.store}" is no bucket; write it as s3://BUCKET/PREFIX'
+        )
+    if archive.endpoint and not archive.endpoint.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{path}: archive.endpoint: must start with https:// (or http:// on a trusted wire)")
+    if bool(archive.store) != bool(archive.credentials_file):
+        raise ConfigurationError(f"{path}: archive: store and credentials_file go together; give both or none")
 
 
 def _is_loopback(url: str) -> bool:

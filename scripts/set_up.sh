@@ -8,6 +8,7 @@
 #   set_up.sh audio                     PortAudio, PyAudio built against it, and PulseAudio to be a sound card
 #   set_up.sh service                   systemd-python built against libsystemd, and systemd-analyze
 #   set_up.sh network                   coturn, iproute2 and nftables, for tests in network namespaces
+#   set_up.sh s3                        VersityGW, an S3 server, built from its Go modules into .cache/s3
 #   set_up.sh emulation                 mmdebstrap, which makes the root of scripts/emulation_root.sh
 #   set_up.sh libcamera                 that root itself, where this machine can make one
 #   set_up.sh browser                   Chromium and a font with Cyrillic letters, from Debian's packages
@@ -145,6 +146,15 @@ network() {
     fi
 }
 
+s3() {
+    local version=v1.8.0
+    [ ! -x .cache/s3/versitygw ] || return 0
+    command -v go >/dev/null || apt_install golang-go
+    say "building an S3 server, which takes some minutes"
+    GOBIN="$PWD/.cache/s3" GOFLAGS=-mod=mod go install "github.com/versity/versitygw/cmd/versitygw@$version" ||
+        fail "VersityGW cannot be built; it needs Go 1.21 or newer, which brings what is newer still by itself"
+}
+
 emulation() {
     command -v mmdebstrap >/dev/null || apt_install mmdebstrap
 }
@@ -170,5 +180,6 @@ case "${1:-}" in
     emulation) emulation ;;
     libcamera) libcamera ;;
     network) network ;;
-    *) fail "say python, node, hls, browser, audio, network, service, emulation or libcamera" ;;
+    s3) s3 ;;
+    *) fail "say python, node, hls, browser, audio, network, service, s3, emulation or libcamera" ;;
 esac

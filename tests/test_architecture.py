@@ -50,15 +50,20 @@ ADAPTERS: Mapping[str, tuple[str, ...]] = {
     "appliance.hw.gpio": ("appliance.panels",),
     "appliance.stream": ("appliance.kit", "appliance.relay_link"),
     "relay.engines.embedded": ("relay.app",),
+    "relay.archive.local": ("relay.archive.places",),
+    "relay.archive.bucket": ("relay.archive.places",),
 }
 
 #: Third-party code that is hard to replace: at most one module of each program knows it.
 ONE_MODULE = (
     *("picamera2", "libcamera", "gpiozero", "lgpio", "pyaudio", "systemd"),
-    *("aiortc", "aioice", "zeroconf", "OpenSSL", "pylibsrtp"),
+    *("aiortc", "aioice", "zeroconf", "OpenSSL", "pylibsrtp", "obstore"),
 )
 #: Of these, what a laptop may lack, and what is slow to load, is imported inside the function that opens it.
-INSIDE_A_FUNCTION = ("picamera2", "libcamera", "gpiozero", "lgpio", "pyaudio", "aiortc", "zeroconf", "systemd")
+INSIDE_A_FUNCTION = (
+    *("picamera2", "libcamera", "gpiozero", "lgpio", "pyaudio", "systemd"),
+    *("aiortc", "zeroconf", "obstore"),
+)
 
 #: Modules that know only the standard library and each other. ``numpy`` is the vocabulary of samples and pictures.
 LEAVES: Mapping[str, tuple[str, ...]] = {

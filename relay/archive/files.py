@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 
@@ -22,6 +23,15 @@ class FileStore(Protocol):
     async def forget(self, lesson_id: str) -> None:
         """Remove everything of a lesson, also what was never finished. Nothing to remove is no error."""
         ...
+
+
+_NAME = re.compile(r"[0-9a-f]{32}/[A-Za-z0-9_-]+(\.[A-Za-z0-9]+)?")
+
+
+def need_name(name: str) -> None:
+    """Raise ``ValueError`` unless this is a file's name: it becomes a path or an address, so trust nobody with it."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"not a recording's file: {name}")
 
 
 def init_name(lesson_id: str, number: int) -> str:

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from relay.classroom.links import is_id
+from relay.archive.files import need_name
 from relay.errors import ArchiveFull, ArchiveUnavailable
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
@@ -53,10 +53,8 @@ class LocalFiles:
             raise ArchiveUnavailable(f"a recording cannot be removed: {error.strerror}") from error
 
     def _path(self, name: str) -> Path:
-        lesson_id, _, file = name.partition("/")
-        if not is_id(lesson_id) or file.startswith(_BESIDE) or "/" in file or not file:
-            raise ValueError(f"not a recording's file: {name}")  # the name becomes a path: trust nobody with it
-        return self._folder / lesson_id / file
+        need_name(name)
+        return self._folder / name
 
     def _put(self, path: Path, body: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -41,12 +41,6 @@ async def test_nothing_half_written_is_left(files: LocalFiles, tmp_path: Path, m
     assert list((tmp_path / "recordings" / LESSON).iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["x", "../x", f"{LESSON}/../x", f"{LESSON}/.x", f"{LESSON}/", "A" * 32 + "/x", ""])
-async def test_a_name_that_is_none_becomes_no_path(files: LocalFiles, name: str) -> None:
-    with pytest.raises(ValueError, match="not a recording's file"):
-        await files.put(name, b"x")
-
-
 def test_a_kill_at_any_moment_leaves_whole_files(tmp_path: Path) -> None:
     """A child writes and overwrites files until it is killed; each that is there is whole."""
     writer = (
