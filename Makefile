@@ -16,6 +16,7 @@ HLS := relay/web/pages/static/hls.mjs
 AUDIO := .venv/.audio-is-here
 NETWORK := .venv/.network-is-here
 SERVICE := .venv/.service-is-here
+FANOUT := .venv/.fanout-is-here
 LIBCAMERA := .cache/.libcamera-was-tried
 
 # Options on the command line: CAMERA=lesson.mp4 for run, ARGS="-k whip" for test.
@@ -26,7 +27,7 @@ MINUTES ?= 30
 # Half of the whole suite's time is waiting. What fills a core in real time still runs one at a time (tests/conftest.py).
 SIDE_BY_SIDE := -n 2 --dist loadgroup
 
-.PHONY: help run test test-audio check bench soak screenshots wiring lock test-install test-network test-bucket test-libcamera test-emulated clean
+.PHONY: help run test test-audio check bench bench-fanout soak screenshots wiring lock test-install test-network test-bucket test-libcamera test-emulated clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -51,6 +52,9 @@ check: $(TESTING) $(NODE) ## lint, format, types (Python and the pages) and impo
 bench: $(TESTING) $(BROWSER) $(HLS) $(LIBCAMERA) ## measure latency, skew and CPU, and print the machine
 	@! [ -e .cache/emulation-root.made-of ] || scripts/emulation_root.sh kit
 	$(PY) -m bench
+
+bench-fanout: $(TESTING) $(BROWSER) $(FANOUT) ## measure the relay's cost per viewer beside Janus; takes 6 min and needs root
+	scripts/fanout_network.sh $(PY) -m bench.fanout.duel
 
 soak: $(TESTING) $(BROWSER) $(HLS) ## run one long lesson and see that nothing grows; MINUTES=30
 	$(PY) -m bench.soak --minutes $(MINUTES)
@@ -113,6 +117,10 @@ $(LIBCAMERA): scripts/set_up.sh scripts/emulation_root.sh scripts/emulation_part
 
 $(NETWORK): scripts/set_up.sh | $(TESTING)
 	@scripts/set_up.sh network
+	@touch $@
+
+$(FANOUT): scripts/set_up.sh | $(TESTING)
+	@scripts/set_up.sh fanout
 	@touch $@
 
 $(NODE): package-lock.json package.json scripts/set_up.sh

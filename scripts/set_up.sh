@@ -9,6 +9,7 @@
 #   set_up.sh service                   systemd-python built against libsystemd, and systemd-analyze
 #   set_up.sh network                   coturn, iproute2 and nftables, for tests in network namespaces
 #   set_up.sh s3                        VersityGW, an S3 server, built from its Go modules into .cache/s3
+#   set_up.sh fanout                    Janus and iproute2, for the duel of bench/fanout
 #   set_up.sh emulation                 mmdebstrap, which makes the root of scripts/emulation_root.sh
 #   set_up.sh libcamera                 that root itself, where this machine can make one
 #   set_up.sh browser                   Chromium and a font with Cyrillic letters, from Debian's packages
@@ -155,6 +156,16 @@ s3() {
         fail "VersityGW cannot be built; it needs Go 1.21 or newer, which brings what is newer still by itself"
 }
 
+fanout() {
+    local missing=() had_janus=yes
+    command -v ip >/dev/null || missing+=(iproute2)
+    command -v janus >/dev/null || { missing+=(janus); had_janus=no; }
+    [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
+    if [ "$had_janus" = no ] && [ -d /run/systemd/system ] && [ "$(id -u)" -eq 0 ]; then
+        systemctl disable --quiet --now janus || fail "janus was started by its installation and cannot be stopped"
+    fi
+}
+
 emulation() {
     command -v mmdebstrap >/dev/null || apt_install mmdebstrap
 }
@@ -178,8 +189,9 @@ case "${1:-}" in
     audio) audio ;;
     service) service ;;
     emulation) emulation ;;
+    fanout) fanout ;;
     libcamera) libcamera ;;
     network) network ;;
     s3) s3 ;;
-    *) fail "say python, node, hls, browser, audio, network, service, s3, emulation or libcamera" ;;
+    *) fail "say python, node, hls, browser, audio, network, service, s3, emulation, fanout or libcamera" ;;
 esac

@@ -75,12 +75,6 @@ class Machine:
         wanted = "".join("1" if name in lit else "0" for name in LAMP_PINS)
         await self.until(f'[ "$({self._levels()})" = {wanted} ]')
 
-    async def stays(self, length_s: float, *lit: str) -> None:
-        """Look again and again for so long whether exactly these lamps are lit, and fail when others are."""
-        wanted, looks = "".join("1" if name in lit else "0" for name in LAMP_PINS), round(length_s / LOOK_EVERY_S)
-        look = f'found=$({self._levels()}); [ "$found" = {wanted} ] || {{ echo "$found"; exit 1; }}'
-        await self.run(f"for look in $(seq {looks}); do {look}; sleep {LOOK_EVERY_S}; done")
-
     async def until_any_lamp(self) -> None:
         """Wait until one is lit."""
         await self.until(f'[ "$({self._levels()})" != {"0" * len(LAMP_PINS)} ]')

@@ -1,7 +1,8 @@
 """The kit as a whole machine: an edge on a real line, ALSA, systemd, our units and our sandbox.
 
 ``make test-emulated`` makes the machine and runs this; anywhere else it is skipped by name. One machine for the whole
-tale, because each boot takes a minute: what a step needs, the step before it has left.
+tale, because each boot takes a minute: what a step needs, the step before it has left. Not here: whether pupils see it
+(``tests/browser``), for which an emulated processor is too slow beside anything else.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.chromium import chromium, pupil, until_true, until_voice
-from tests.emulation.running_machine import BOOT_S, PATIENCE_S, Machine, running_machine
+from tests.emulation.running_machine import BOOT_S, Machine, running_machine
 from tests.running import FoundedSchool, RunningRelay, running_relay
 
 pytestmark = [
@@ -24,8 +24,6 @@ pytestmark = [
 ]
 
 HOST = "10.0.2.2"  # the machine's name for this one
-SOME_VOICE = 0.001  # of WebRTC's totalAudioEnergy: silence adds nothing
-LAMP_STEADY_S = 3.0  # longer than any lamp's beat (appliance/hw/patterns.py)
 EXPOSED_AT_MOST = 2.0  # the issue's promise; systemd's own scale of 0 to 10
 
 BOOT_FILE = """
@@ -92,8 +90,6 @@ async def test_a_kit_is_set_up_by_its_card_and_keeps_its_lesson_through_a_kill_a
     await machine.until("journalctl --no-pager -b -u parta-kit | grep -qF 'microphone: Loopback'")
     [lesson] = await relay.command("lesson", "list")
 
-    await a_pupil_sees_and_hears_it(machine, f"{relay.url}{founded_school.class_path}")
-
     await the_kit_is_started_anew_in_the_dark(machine, signal.SIGKILL, "status=9/KILL")
     await the_kit_is_started_anew_in_the_dark(machine, signal.SIGSTOP, "Watchdog timeout")
     assert [each["lesson_id"] for each in await relay.command("lesson", "list")] == [lesson["lesson_id"]]
@@ -103,20 +99,6 @@ async def test_a_kit_is_set_up_by_its_card_and_keeps_its_lesson_through_a_kill_a
     await machine.up()
     assert await machine.lamps() == set()
     assert await machine.run("systemctl --failed --plain --no-legend --no-pager") == ""
-
-
-async def a_pupil_sees_and_hears_it(machine: Machine, class_url: str) -> None:
-    """Chromium outside decodes the virtual camera's pictures and plays the loopback card's noise; the lamp is red."""
-    waited_s = time.monotonic()
-    async with chromium() as browser:
-        page = await pupil(browser, class_url)
-        await until_true(page, "() => lessonProbe.frames.length >= 10", timeout_s=PATIENCE_S)
-        told("the page's opening to the tenth picture", time.monotonic() - waited_s)
-        await page.get_by_role("button", name="Включить звук").first.click()
-        await until_voice(page, SOME_VOICE)
-        await machine.until_status("on air")
-        await machine.until_lamps("red")
-        await machine.stays(LAMP_STEADY_S, "red")
 
 
 async def the_kit_is_started_anew_in_the_dark(machine: Machine, sign: signal.Signals, reason: str) -> None:

@@ -1,0 +1,206 @@
+"""``python -m bench.fanout.duel``: the duel, in a namespace with the address that is given it (see the package).
+
+Prints CPU per viewer-second of Parta and of Janus (both ways of running it), their ratios, memory, how the cost grows
+with the number of viewers, and what was delivered to every one of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench import machine
+from bench.fanout import janus as janus_server
+from bench.fanout.parta import parta
+from bench.fanout.server import LOAD_CORE, Server
+from bench.fanout.stream import kbps, lesson
+from bench.figures import Figure, table
+from tests.running import FoundedSchool, cpu_seconds
+
+SETTLE_S = 2.0
+ANSWER_S = 180.0
+VIEWERS = (10, 50, 100, 200)
+JANUS_DEFAULT_MOST = 100  # a thread each: beyond, this machine's one core is full and packets are lost
+JOINS, JOINS_AT_ONCE = 1000, 50
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One server with so many viewers. ``cpu_us`` of CPU per viewer and second, each slice of the measurement."""
+
+    viewers: int
+    cpu_us: tuple[float, ...]
+    bytes_each: float
+    packets: int
+    gaps: int
+    ended: int
+
+
+class Load:
+    """The viewers' process."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def ask(self, words: str) -> dict[str, int]:
+        """Have it do something; what it counts now."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{words}\n".encode())
+        line = await asyncio.wait_for(self._process.stdout.readline(), ANSWER_S)
+        assert line, "the viewers' process ended; its last words are above"
+        counted: dict[str, int] = json.loads(line)
+        return counted
+
+
+@asynccontextmanager
+async def load(server: Server, host: str) -> AsyncIterator[Load]:
+    """Viewers for this server, none yet."""
+    kind = server.name.split(",")[0]
+    arguments = ("-m", "bench.fanout.viewers", kind, host, server.url)
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdin=PIPE, stdout=PIPE)
+    try:
+        yield Load(process)
+    finally:
+        if process.returncode is None:
+            assert process.stdin is not None
+            process.stdin.close()
+            try:
+                await asyncio.wait_for(process.wait(), ANSWER_S)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def measure(server: Server, host: str, counts: tuple[int, ...], slice_s: float, slices: int) -> list[Measured]:
+    """The server with each number of viewers, growing."""
+    found: list[Measured] = []
+    async with server.fed(), load(server, host) as viewers:
+        await asyncio.sleep(SETTLE_S)
+        idle = await _cpu(server, slice_s, slices)
+        empty_bytes, here = _memory(server), 0
+        for count in counts:
+            await viewers.ask(f"open {count - here}")
+            here = count
+            await asyncio.sleep(SETTLE_S)
+            await viewers.ask("begin")
+            used = await _cpu(server, slice_s, slices)
+            counted = await viewers.ask("count")
+            shares = tuple((share - _median(idle)) / count * 1e6 for share in used)
+            each = (_memory(server) - empty_bytes) / count
+            found.append(Measured(count, shares, each, counted["packets"], counted["gaps"], counted["ended"]))
+    return found
+
+
+async def come_and_go(server: Server, host: str) -> list[float]:
+    """Megabytes of the server after each tenth of ``JOINS`` viewers have come and gone."""
+    sizes = []
+    async with server.fed(), load(server, host) as viewers:
+        for number in range(JOINS // JOINS_AT_ONCE):
+            await viewers.ask(f"open {JOINS_AT_ONCE}")
+            await viewers.ask("leave")
+            if (number + 1) % (JOINS // JOINS_AT_ONCE // 10) == 0:
+                sizes.append(_memory(server) / 1e6)
+    return sizes
+
+
+async def _cpu(server: Server, slice_s: float, slices: int) -> list[float]:
+    """CPU seconds per second, of each slice."""
+    loop, shares = asyncio.get_running_loop(), []
+    for _ in range(slices):
+        before, begun_s = cpu_seconds(server.pid), loop.time()
+        await asyncio.sleep(slice_s)
+        shares.append((cpu_seconds(server.pid) - before) / (loop.time() - begun_s))
+    return shares
+
+
+def _memory(server: Server) -> float:
+    return float(psutil.Process(server.pid).memory_info().rss)
+
+
+def _median(samples: list[float] | tuple[float, ...]) -> float:
+    return Figure("", "", tuple(samples)).median
+
+
+def figures(name: str, found: list[Measured]) -> list[Figure]:
+    """What one server's measurement comes to."""
+    rows = [Figure(f"{name}: CPU per viewer-second, {each.viewers} viewers", "µs", each.cpu_us) for each in found]
+    most = found[-1]
+    rows.append(Figure(f"{name}: viewers a core, from {most.viewers}", "", (1e6 / _median(most.cpu_us),)))
+    rows.append(Figure(f"{name}: memory per viewer, {most.viewers} viewers", "kB", (most.bytes_each / 1000,)))
+    lost = sum(each.gaps for each in found)
+    rows.append(Figure(f"{name}: packets lacking, of {sum(each.packets for each in found):,}", "", (lost,)))
+    return rows
+
+
+def ratios(ours: list[Measured], theirs: list[Measured], name: str, at_most: float) -> list[Figure]:
+    """Parta's cost over the other's, at each number of viewers that both had."""
+    by_count = {each.viewers: each for each in theirs}
+    pairs = [(each, by_count[each.viewers]) for each in ours if each.viewers in by_count]
+    return [
+        Figure(
+            f"Parta / {name}, {mine.viewers} viewers",
+            "×",
+            (_median(mine.cpu_us) / _median(other.cpu_us),),
+            at_most if (mine, other) == pairs[-1] else None,
+        )
+        for mine, other in pairs
+    ]
+
+
+async def duel(folder: Path, host: str, slice_s: float, slices: int) -> list[Figure]:
+    """All of it, one server after the other."""
+    os.sched_setaffinity(0, {LOAD_CORE})  # the feeder's, and the viewers', which are its children
+    packets = lesson(folder)
+    rows = [Figure("the lesson's payloads", "kb/s", (kbps(packets),))]
+    founded = FoundedSchool.found(folder)
+    async with parta(folder / "parta", founded, host, packets) as server:
+        ours = await measure(server, host, VIEWERS, slice_s, slices)
+    rows += figures("Parta", ours)
+    async with parta(folder / "parta-joins", founded, host, packets) as server:
+        sizes = await come_and_go(server, host)
+    grown = 100 * (sizes[-1] / sizes[0] - 1)
+    rows.append(Figure(f"Parta: memory grown from join {JOINS // 10} to {JOINS}", "%", (grown,), 2))
+    if not janus_server.installed():
+        print("janus is not installed: no duel", flush=True)
+        return rows
+    for loops, counts, at_most in ((1, VIEWERS, 0.5), (None, VIEWERS[: VIEWERS.index(JANUS_DEFAULT_MOST) + 1], 0.3)):
+        context = janus_server.janus(folder / f"janus-{loops}", host, packets, loops)
+        rows += await _beside(context, host, counts, ours, at_most, slice_s, slices)
+    return rows
+
+
+async def _beside(
+    context: AbstractAsyncContextManager[Server], host: str, counts: tuple[int, ...], ours: list[Measured],
+    at_most: float, slice_s: float, slices: int,
+) -> list[Figure]:  # fmt: skip
+    async with context as server:
+        theirs = await measure(server, host, counts, slice_s, slices)
+    return [*figures(server.name, theirs), *ratios(ours, theirs, server.name, at_most)]
+
+
+def main() -> None:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m bench.fanout.duel", description=__doc__)
+    parser.add_argument("host", help="this machine's address that is not loopback")
+    parser.add_argument("--slice", type=float, default=4.0, help="length of each slice of a measurement, in s (4)")
+    parser.add_argument("--slices", type=int, default=5, help="slices of each measurement (5)")
+    options = parser.parse_args()
+    print(machine.describe(), flush=True)
+    with tempfile.TemporaryDirectory(prefix="parta-fanout-") as folder:
+        print(table(asyncio.run(duel(Path(folder), options.host, options.slice, options.slices))))
+
+
+if __name__ == "__main__":
+    main()
