@@ -42,13 +42,15 @@ def share(fraction: float, seed: int = 1) -> Pattern:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Impairment:
-    """What happens to the datagrams of one direction."""
+    """What happens to the datagrams of one direction. ``shared``: the queue before a narrow link, where others use it,
+    too; each client has its own otherwise."""
 
     drop: Pattern = never
     duplicate: Pattern = never
     reorder: Pattern = never
     delay_s: float = 0.0
     narrow: Narrow | None = None
+    shared: Bottleneck | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +198,8 @@ class LossyLink:
         now_s = asyncio.get_running_loop().time()
         delay_s = impairment.delay_s + REORDER_S * impairment.reorder(number)
         if impairment.narrow is not None:
-            leaves_s = client.bottlenecks[way].leaves_s(impairment.narrow, len(data), now_s)
+            queue = impairment.shared or client.bottlenecks[way]
+            leaves_s = queue.leaves_s(impairment.narrow, len(data), now_s)
             if leaves_s is None:
                 self.dropped += 1
                 return
