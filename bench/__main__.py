@@ -14,12 +14,13 @@ from bench.figures import Figure, table
 from bench.live import glass_to_glass, open_to_picture, press_to_picture
 from bench.loss import loss
 from bench.press_edge import press_edge
+from bench.recording import recording
 from bench.skew import picture_voice_skew
 from bench.uplink import uplink
 from tests.browser.chromium import chromium
 from tests.running import FoundedSchool, running_school
 
-BENCHES = ("press", "edge", "open", "glass", "skew", "cpu", "viewers", "encoded", "uplink", "loss")
+BENCHES = ("press", "edge", "open", "glass", "skew", "cpu", "viewers", "encoded", "uplink", "loss", "recording")
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ async def _run(wanted: list[str], runs: int, seconds: float) -> None:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="parta-bench-") as folder:
         founded = FoundedSchool.found(Path(folder))
-        if set(wanted) - {"edge", "encoded", "uplink", "loss"}:
+        if set(wanted) - {"edge", "encoded", "uplink", "loss", "recording"}:
             figures += await _at_school(Path(folder) / "run", founded, wanted, runs, seconds)
         if "edge" in wanted:
             async with chromium() as browser:
@@ -51,6 +52,8 @@ async def _run(wanted: list[str], runs: int, seconds: float) -> None:
             figures += await uplink(Path(folder) / "uplink", founded)
         if "loss" in wanted:
             figures += await loss(Path(folder) / "loss", founded, seconds)
+        if "recording" in wanted:
+            figures += await recording(Path(folder) / "recording", founded, seconds)
     print(table(figures))
 
 

@@ -143,6 +143,7 @@ class RunningKit:
     camera: str = 'kind = "simulated"'
     microphone: str = 'kind = "simulated"'
     setup: str = "enabled = false"
+    recording: str = "enabled = true"
     port: int = field(default_factory=free_port)
     program: Program = field(init=False)
 
@@ -154,6 +155,7 @@ class RunningKit:
             f'[relay]\nurl = "{self.relay_url}"\nenrol_code = "{self.enrol_code}"\n'
             f"[camera]\n{self.camera}\n[microphone]\n{self.microphone}\n"
             f'[panel]\nkind = "simulated"\nport = {self.port}\n[network]\nannounce = false\n[setup]\n{self.setup}\n'
+            f"[recording]\n{self.recording}\n"
         )
         self.program = Program(["appliance", "run", "--config", str(config)], self.folder / "kit.log")
 
@@ -303,13 +305,16 @@ async def running_school(
     advertise: tuple[str, ...] = ("127.0.0.1",),
     host: str = "127.0.0.1",
     more: str = "",
+    recording: str = "enabled = true",
 ) -> AsyncIterator[RunningSchool]:
     """A school in which the next press of the start button is seen by whoever opens ``class_url``."""
     async with AsyncExitStack() as stack:
         relay = await stack.enter_async_context(
             running_relay(folder / "relay", founded, advertise=advertise, media_port=media_port, host=host, more=more)
         )
-        kit = RunningKit(folder / "kit", relay.http, relay.url, founded.enrol_code, camera, microphone)
+        kit = RunningKit(
+            folder / "kit", relay.http, relay.url, founded.enrol_code, camera, microphone, recording=recording
+        )
         stack.push_async_callback(_stop, kit.program)
         await kit.start()
         await kit.until(lambda status: status["link"]["control"] == "up")

@@ -8,6 +8,7 @@ import pytest
 from appliance.capture.aac import FRAME_SAMPLES
 from appliance.capture.base import PcmBlock
 from appliance.capture.segmenter import MOST_US, Segment, Segmenter
+from tests.appliance.capture.long_lesson import recorded
 from tests.appliance.capture.taped import GREY_WIDTH, WIDTH, Film, grey, is_without_holes, read, record, sine
 
 S = 1_000_000
@@ -176,3 +177,11 @@ def test_pictures_that_refer_to_what_is_in_no_segment_are_left_out_and_a_key_fra
     segmenter.picture(film.at(100_000))
     assert segmenter.wants_key_frame
     assert segmenter.close() == []
+
+
+def test_picture_and_voice_stay_together_and_the_replay_is_as_long_as_the_lesson() -> None:
+    lesson = recorded(150, ppm=100)  # 15 ms apart by then, uncorrected; 45 minutes are ``python -m bench recording``
+    assert lesson.whole
+    assert lesson.length_error_ms < 500
+    assert len(lesson.skews_ms) >= 6
+    assert max(map(abs, lesson.skews_ms)) < 5

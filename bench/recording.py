@@ -1,0 +1,135 @@
+"""What recording costs, and what it keeps: the kit's CPU with and without it, the event loop's worst stall, a lesson of
+45 minutes by a faster clock, and a real one from press to replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from appliance.capture.base import AccessUnit, PcmBlock
+from appliance.capture.clock import LessonClock
+from appliance.capture.h264 import H264Encoder
+from appliance.capture.pacing import BLOCK_US
+from appliance.capture.pictures import new_frame, plane_views
+from appliance.capture.recorder import Recorder
+from appliance.capture.simulated.classroom import Classroom
+from appliance.capture.simulated.room import Planes
+from appliance.capture.simulated.voice import Voice
+from appliance.recordings.shelf import Shelf
+from bench.cost import cpu_shares
+from bench.figures import Figure
+from tests.appliance.capture.long_lesson import recorded
+from tests.recording.replay import Codes, complete, download
+from tests.running import FoundedSchool, RunningSchool, running_school
+
+LESSON_S = 45 * 60
+PPM = 100.0
+TICK_S = 0.002
+FPS = 30
+FILM_S = 4  # encoded beforehand, and shown again and again: what is measured is the recorder
+SETTLE_S = 6.0  # beyond the start, whose rates are not those of a lesson
+PICTURE_HOLE_US = 1_500_000
+
+
+async def recording(folder: Path, founded: FoundedSchool, length_s: float) -> list[Figure]:
+    """All of it. ``length_s``: of the running measurements, and of the real lesson."""
+    figures = await _cpu(folder, founded, length_s)
+    figures += await _stalls(length_s)
+    lesson = await asyncio.to_thread(recorded, LESSON_S, PPM)
+    figures += [
+        Figure("45 min by a faster clock, card 100 ppm off: replay's length", "ms off", (lesson.length_error_ms,), 500),
+        Figure("45 min: picture–voice skew at the end", "ms", tuple(map(abs, lesson.skews_ms)), 40),
+    ]
+    return figures
+
+
+async def _cpu(folder: Path, founded: FoundedSchool, length_s: float) -> list[Figure]:
+    """The kit's CPU in a lesson that is recorded and uploaded, and in one that is not; and the former's replay."""
+    async with _lesson(folder / "without", founded, "enabled = false") as school:
+        without = (await cpu_shares([school.kit.program.pid], length_s))[school.kit.program.pid]
+    async with _lesson(folder / "with", founded, "enabled = true") as school:
+        recording_too = (await cpu_shares([school.kit.program.pid], length_s))[school.kit.program.pid]
+        status = await school.kit.status()
+        await school.kit.hold_to_end()
+        (replay,) = await complete(school.relay.http, school.class_url)
+        codes = Codes.of(await download(school.relay.http, school.relay.url, replay))
+    base = Figure("kit: CPU, 720p30, not recorded", "% of a core", tuple(without))
+    taught_ms = status["lesson"]["elapsed_s"] * 1000
+    return [
+        base,
+        Figure("kit: CPU, 720p30, recorded and uploaded", "% of a core", tuple(recording_too)),
+        Figure("kit: CPU that recording adds", "% of a core", tuple(used - base.median for used in recording_too), 5),
+        Figure("replay: holes between pictures", "", (len(codes.holes(PICTURE_HOLE_US)),), 0),
+        Figure("replay: shorter than the lesson taught", "ms", (max(0.0, taught_ms - replay["duration_ms"]),), 500),
+    ]
+
+
+@asynccontextmanager
+async def _lesson(folder: Path, founded: FoundedSchool, recording: str) -> AsyncIterator[RunningSchool]:
+    async with running_school(folder, founded, recording=recording) as school:
+        await school.kit.press("start")
+        await school.kit.until_state("live")
+        await asyncio.sleep(SETTLE_S)
+        yield school
+
+
+async def _stalls(length_s: float) -> list[Figure]:
+    """How late a timer of 2 ms comes on a loop that feeds a recorder at a lesson's pace, and on one that feeds none."""
+    film = await asyncio.to_thread(_film)
+    with tempfile.TemporaryDirectory(prefix="parta-bench-recording-") as folder:
+        recorder = Recorder(Shelf(Path(folder), 10**9), 1280, 720)
+        idle = await _lateness(film, None, length_s)
+        running = asyncio.create_task(recorder.run())
+        try:
+            busy = await _lateness(film, recorder, length_s)
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+    return [
+        Figure("loop: latest timer, each second, not recording", "ms", tuple(idle)),
+        Figure("loop: latest timer, each second, recording 720p30", "ms", tuple(busy), p95_at_most=20),
+    ]
+
+
+async def _lateness(film: list[AccessUnit], recorder: Recorder | None, length_s: float) -> list[float]:
+    clock, voice, loop = LessonClock.start(), Voice(), asyncio.get_running_loop()
+    if recorder is not None:
+        recorder.begin("bench", clock, goes_on=False)
+    pictures = blocks = 0
+    worst_ms = [0.0] * max(1, round(length_s))
+    began_s = loop.time()
+    while (passed_s := loop.time() - began_s) < len(worst_ms):
+        due_s = loop.time() + TICK_S
+        await asyncio.sleep(TICK_S)
+        second = min(len(worst_ms) - 1, int(passed_s))
+        worst_ms[second] = max(worst_ms[second], 1000 * (loop.time() - due_s))
+        while blocks * BLOCK_US < clock.now_us():
+            block = PcmBlock(voice.block(blocks), blocks * BLOCK_US)
+            blocks += 1
+            if recorder is not None:
+                recorder.sound(block)
+        while pictures * 1_000_000 // FPS < clock.now_us():
+            unit = film[pictures % len(film)]
+            if recorder is not None:
+                recorder.picture(AccessUnit(unit.data, unit.key_frame, pictures * 1_000_000 // FPS))
+            pictures += 1
+    if recorder is not None:
+        recorder.finish()
+        await recorder.settled()
+    return worst_ms
+
+
+def _film() -> list[AccessUnit]:
+    """Pictures of the simulated classroom at 1.7 Mb/s."""
+    encoder, classroom = H264Encoder(1280, 720, FPS, 1_700_000), Classroom(1280, 720)
+    frame = new_frame(1280, 720)
+    planes = Planes(*plane_views(frame))
+    film: list[AccessUnit] = []
+    for number in range(FILM_S * FPS):
+        classroom.draw(planes, number * 1_000_000 // FPS)
+        film.append(encoder.encode(frame, number * 1_000_000 // FPS))
+    return film
