@@ -37,6 +37,7 @@ async def class_page(request: web.Request) -> web.Response:
         school=school.name,
         events_url=f"{school_class.path}/events",
         whep_url=f"/whep/{school_class.link}",
+        lessons_url=f"{school_class.path}/lessons",
     )
 
 

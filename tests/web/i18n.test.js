@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 
-import { clock, otherLanguage, pickLanguage, say, WORDS } from "../../relay/web/pages/static/i18n.js";
+import { clock, day, otherLanguage, pickLanguage, say, spokenLength, spokenTime, WORDS } from "../../relay/web/pages/static/i18n.js";
 
 const PAGES = new URL("../../relay/web/pages/", import.meta.url);
 const HTML = readFileSync(new URL("page.html", PAGES), "utf8");
@@ -89,4 +89,21 @@ test("the pupil's choice goes before the browser's language, and nonsense counts
   assert.equal(pickLanguage("xx", "en"), "en");
   assert.equal(pickLanguage(null, "xx"), "ru");
   assert.equal(otherLanguage(otherLanguage("ru")), "ru");
+});
+
+test("a time is spoken in whole words, without what is zero", () => {
+  assert.equal(spokenTime("ru", 125), "2 минуты 5 секунд");
+  assert.equal(spokenTime("en", 3600), "1 hour");
+  assert.equal(spokenTime("en", 0.4), "0 seconds");
+});
+
+test("a length is said no more exactly than one cares", () => {
+  assert.match(spokenLength("ru", 2703), /^45\s?мин/u);
+  assert.match(spokenLength("en", 47.6), /^48\s?sec/u);
+  assert.match(spokenLength("en", 0.2), /^1\s?sec/u);
+});
+
+test("a day is that of a timetable", () => {
+  assert.equal(day("ru", new Date(2026, 10, 30, 12).getTime()), "понедельник, 30 ноября");
+  assert.match(day("en", new Date(2026, 10, 30, 12).getTime()), /Monday/u);
 });

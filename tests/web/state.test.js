@@ -17,7 +17,7 @@ const LESSON = { id: "1".repeat(32), started_unix_ms: 1_000, ended_unix_ms: null
  */
 function says(state, id = LESSON.id) {
   const lesson = state === "waiting" ? null : { ...LESSON, id };
-  return { type: "class", school: { state, lesson, viewers: 1, stills: [], sound_warning: null } };
+  return { type: "class", school: { state, lesson, viewers: 1, stills: [], sound_warning: null, recording: null } };
 }
 
 /** @type {Happening} */
@@ -138,13 +138,14 @@ test("media is expected from the start of a lesson to its end, the curtain excep
 test("a state event is read as docs/protocol.md writes it", () => {
   const text = `{"v": 1, "state": "live", "lesson": {"id": "ab", "started_unix_ms": 5, "ended_unix_ms": null},
     "viewers": 3, "stills": [{"url": "/c/x/stills/ab/7.jpg", "taken_unix_ms": 7}],
-    "sound_warning": "silent", "later": true}`;
+    "sound_warning": "silent", "recording": {"playlist": "/c/x/lessons/ab/index.m3u8", "started_unix_ms": 6}, "later": true}`;
   assert.deepEqual(readClassState(text), {
     state: "live",
     lesson: { id: "ab", started_unix_ms: 5, ended_unix_ms: null },
     viewers: 3,
     stills: [{ url: "/c/x/stills/ab/7.jpg", taken_unix_ms: 7 }],
     sound_warning: "silent",
+    recording: { playlist: "/c/x/lessons/ab/index.m3u8", started_unix_ms: 6 },
   });
 });
 
@@ -152,8 +153,8 @@ test("what is not understood is not believed", () => {
   for (const text of ["", "{", "null", "3", '"live"', "{}", '{"state": "dancing"}']) {
     assert.equal(readClassState(text), null, text);
   }
-  const odd = readClassState('{"state": "over", "lesson": {"id": 3}, "viewers": "many", "stills": [{"url": 1}, 4], "sound_warning": "purring"}');
-  assert.deepEqual(odd, { state: "over", lesson: null, viewers: 0, stills: [], sound_warning: null });
+  const odd = readClassState('{"state": "over", "lesson": {"id": 3}, "viewers": "many", "stills": [{"url": 1}, 4], "sound_warning": "purring", "recording": {"playlist": 4}}');
+  assert.deepEqual(odd, { state: "over", lesson: null, viewers: 0, stills: [], sound_warning: null, recording: null });
 });
 
 test("what is wrong with the voice in class is told while a voice should be heard, and never over a farewell", () => {

@@ -16,8 +16,9 @@ const SAMPLE_LOST_EVERY_MS = 250;
  * @typedef {object} Eye
  * @property {() => void} onFound                                 the session that was lost is well again
  * @property {() => void} onHealthy                               it does what it should, as of now
- * @property {(flow: {stalled: boolean, voiceOnly: boolean, newFrames: number}) => void} onFlow   each sample
+ * @property {(flow: {stalled: boolean, voiceOnly: boolean, newFrames: number, flowing: boolean}) => void} onFlow   each sample
  * @property {() => boolean} isSparse                             whether pictures are known to be rare
+ * @property {() => boolean} isSeen                               whether the picture is on screen, so that it is decoded
  * @property {() => boolean} isExpected                           whether media must be arriving now
  */
 
@@ -97,7 +98,7 @@ export class Attended {
     const totals = await this.#session.totals();
     if (this.#over) return;
     const expected = this.#eye.isExpected();
-    const visible = document.visibilityState === "visible";
+    const visible = document.visibilityState === "visible" && this.#eye.isSeen();
     const sparse = this.#eye.isSparse();
     const seen = this.#watchdog.observe({ now_ms: performance.now(), expected, visible, sparse, totals });
     const newFrames = totals.frames - this.#frames;
@@ -105,7 +106,7 @@ export class Attended {
     if (seen.verdict === "dead") this.#setLost();
     else if (seen.healthy) this.#setFound();
     if (this.#well && (seen.healthy || !expected)) this.#eye.onHealthy();
-    this.#eye.onFlow({ stalled: seen.stalled, voiceOnly: seen.voiceOnly, newFrames });
+    this.#eye.onFlow({ stalled: seen.stalled, voiceOnly: seen.voiceOnly, newFrames, flowing: seen.healthy });
   }
 
   #setLost() {

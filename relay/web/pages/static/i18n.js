@@ -39,6 +39,12 @@ const RU = {
   "spared.detail": "Доска появится сама, когда сеть станет быстрее.",
   "spared_chosen.title": "Урок идёт: только голос",
   "spared_chosen.detail": "Так выбрано под картинкой.",
+  "delayed.title": "Урок идёт с задержкой в несколько секунд",
+  "delayed.detail": "Эта сеть не пропускает прямое видео. Прямой эфир включится сам, как только получится.",
+  "recorded.title": "Запись урока",
+  "recorded.detail": "Открываем её…",
+  "unplayable.title": "Этот браузер не может показать запись",
+  "unplayable.detail": "Обновите браузер или откройте эту страницу в другом. Возможно, пропал интернет: тогда попробуйте ещё раз.",
   "tag.live": "Прямой эфир",
   "sound.turn_on": "Включить звук",
   "sound.in_advance": "Включить звук заранее",
@@ -64,6 +70,33 @@ const RU = {
   "picture.full": "всегда видео",
   "picture.slow": "доска раз в две секунды",
   "picture.voice": "только голос",
+  "tag.delayed": "Эфир с задержкой",
+  "tag.replay": "Запись",
+  "tag.behind": "Запись, −{time}",
+  "line.label": "Время урока",
+  "line.value": "{time}, всего {whole}",
+  "line.value_in_gap": "{time}, здесь пропуск, всего {whole}",
+  "replay.back": "Назад на 10 секунд",
+  "replay.play": "Смотреть дальше",
+  "replay.pause": "Пауза",
+  "replay.speed": "Скорость",
+  "replay.to_live": "В эфир",
+  "replay.to_live_name": "В эфир: смотреть, что в классе сейчас",
+  "replay.leave": "Закрыть",
+  "replay.leave_name": "Закрыть запись",
+  "remark.meanwhile": "Сейчас в классе: {state}.",
+  "remark.gaps": "В записи пропуск: {length}. Если класс дошлёт эту часть, она появится здесь сама.",
+  "offer.text": "Урок идёт уже {minutes} мин.",
+  "offer.begin": "С начала",
+  "offer.resume": "С {time}",
+  "offer.now": "Сейчас",
+  "replays.title": "Записи уроков",
+  "replays.link": "Записи уроков",
+  "replays.playing": "Сейчас на экране",
+  "replays.resume": "Остановились на {time}",
+  "replays.arriving": "Запись ещё дополняется",
+  "replays.gaps": "Пропуск: {length}",
+  "replays.download": "Скачать урок: {day}",
   "keys.label": "Клавиши:",
   "keys.sound": "звук",
   "keys.screen": "во весь экран",
@@ -107,6 +140,12 @@ const EN = {
   "spared.detail": "The board appears by itself when the network gets faster.",
   "spared_chosen.title": "The lesson is on: voice only",
   "spared_chosen.detail": "As chosen below the picture.",
+  "delayed.title": "The lesson is on, a few seconds late",
+  "delayed.detail": "This network lets no direct video through. The direct picture comes by itself as soon as it can.",
+  "recorded.title": "Recording of the lesson",
+  "recorded.detail": "Opening it…",
+  "unplayable.title": "This browser can’t play the recording",
+  "unplayable.detail": "Update the browser, or open this page in another one. If the internet is down, try again when it is back.",
   "tag.live": "Live",
   "sound.turn_on": "Turn on the sound",
   "sound.in_advance": "Turn the sound on in advance",
@@ -132,6 +171,33 @@ const EN = {
   "picture.full": "always video",
   "picture.slow": "the board every two seconds",
   "picture.voice": "voice only",
+  "tag.delayed": "Live, a little late",
+  "tag.replay": "Recording",
+  "tag.behind": "Recording, −{time}",
+  "line.label": "Time in the lesson",
+  "line.value": "{time} of {whole}",
+  "line.value_in_gap": "{time} of {whole}, missing here",
+  "replay.back": "Back 10 seconds",
+  "replay.play": "Play",
+  "replay.pause": "Pause",
+  "replay.speed": "Speed",
+  "replay.to_live": "To live",
+  "replay.to_live_name": "To live: watch what happens in class now",
+  "replay.leave": "Close",
+  "replay.leave_name": "Close the recording",
+  "remark.meanwhile": "In class now: {state}.",
+  "remark.gaps": "The recording lacks {length}. If the class sends that part later, it appears here by itself.",
+  "offer.text": "The lesson began {minutes} min ago.",
+  "offer.begin": "From the beginning",
+  "offer.resume": "From {time}",
+  "offer.now": "Now",
+  "replays.title": "Recorded lessons",
+  "replays.link": "Recorded lessons",
+  "replays.playing": "On screen now",
+  "replays.resume": "Stopped at {time}",
+  "replays.arriving": "The recording is still being completed",
+  "replays.gaps": "Missing: {length}",
+  "replays.download": "Download the lesson: {day}",
   "keys.label": "Keys:",
   "keys.sound": "sound",
   "keys.screen": "full screen",
@@ -160,6 +226,47 @@ export function say(language, key, values = {}) {
  */
 export function clock(language, unix_ms) {
   return new Intl.DateTimeFormat(language, /** @type {Intl.DateTimeFormatOptions} */ (CLOCK)).format(unix_ms);
+}
+
+/**
+ * A day of the timetable: "понедельник, 30 ноября".
+ * @param {Language} language
+ * @param {number} unix_ms
+ */
+export function day(language, unix_ms) {
+  return new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" }).format(unix_ms);
+}
+
+/**
+ * A time as it is spoken: "12 минут 5 секунд".
+ * @param {Language} language
+ * @param {number} time_s
+ */
+export function spokenTime(language, time_s) {
+  const whole = Math.max(0, Math.floor(time_s));
+  const units = /** @type {const} */ ([["hour", Math.floor(whole / 3600)], ["minute", Math.floor(whole / 60) % 60], ["second", whole % 60]]);
+  const said = units.filter(([unit, count]) => count > 0 || (unit === "second" && whole === 0));
+  return said.map(([unit, count]) => measure(language, unit, count, "long")).join(" ");
+}
+
+/**
+ * How long something is, no more exactly than one cares: "45 мин", under two minutes "50 с".
+ * @param {Language} language
+ * @param {number} length_s
+ */
+export function spokenLength(language, length_s) {
+  if (length_s < 120) return measure(language, "second", Math.max(1, Math.round(length_s)), "short");
+  return measure(language, "minute", Math.round(length_s / 60), "short");
+}
+
+/**
+ * @param {Language} language
+ * @param {"hour" | "minute" | "second"} unit
+ * @param {number} count
+ * @param {"long" | "short"} unitDisplay
+ */
+function measure(language, unit, count, unitDisplay) {
+  return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay }).format(count);
 }
 
 /**

@@ -1,13 +1,16 @@
 /**
- * What the page remembers in this browser: language, volume, shortcuts, how much picture. Nothing of it is ever sent anywhere.
+ * What the page remembers in this browser: language, volume, shortcuts, how much picture, where replays were stopped.
+ * Nothing of it is ever sent anywhere.
  *
  * Storage may be forbidden (private windows, strict settings): then the page works the same and forgets.
  */
 
 const PREFIX = "parta.";
 
+/** @typedef {"language" | "volume" | "keys" | "picture" | "resume"} Name */
+
 /**
- * @param {"language" | "volume" | "keys" | "picture"} name
+ * @param {Name} name
  * @returns {string | null}
  */
 export function recall(name) {
@@ -20,7 +23,7 @@ export function recall(name) {
 }
 
 /**
- * @param {"language" | "volume" | "keys" | "picture"} name
+ * @param {Name} name
  * @param {string} value
  */
 export function remember(name, value) {

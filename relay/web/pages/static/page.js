@@ -4,25 +4,38 @@
  * For tests and scripts the page says where it is on `<html>`: `data-state` (the server's last word, or `unknown`),
  * `data-kind` (what the pupil is told), `data-link` (`connecting|up|down`), `data-sound` (`off|on`), `data-pictures`
  * (pictures decoded since the page opened, brought up to date once a second), `data-picture` (`full|slow|voice`: what the
- * relay was last known to send).
+ * relay was last known to send), `data-watching` (`live|delayed|recorded`).
  */
 
 import { Controls } from "./controls.js";
 import { ClassEvents } from "./events.js";
 import { firstSession } from "./first_session.js";
-import { clock } from "./i18n.js";
+import { clock, spokenLength } from "./i18n.js";
+import { LateOffer } from "./late_offer.js";
+import { Lessons } from "./lessons.js";
 import { byId } from "./page_parts.js";
 import { PictureChoice, PictureDoubt } from "./picture.js";
 import { Player } from "./player.js";
+import { Replays } from "./replays.js";
 import { Wakefulness } from "./screen.js";
 import { LiveSession } from "./session.js";
 import { expectsMedia, readClassState, reduce, UNKNOWN, view } from "./state.js";
 import { Stills } from "./stills.js";
+import { missing_s } from "./timeline.js";
+import { TimelineBar } from "./timeline_bar.js";
 import { watchWaking } from "./waking.js";
+import { Watching } from "./watching.js";
 import { Words } from "./words.js";
 
 /** States in which a picture from before must not come back by itself. */
 const FORGETS = new Set(["waiting", "curtain", "over"]);
+
+/** How often the list of recordings is asked for: their holes close, and lessons of other rooms come in. */
+const LIST_EVERY_MS = 30_000;
+
+/** The same while a lesson that has just ended is still being sent, and how often at most. */
+const ARRIVING_EVERY_MS = 2000;
+const QUICK_ASKS = 15;
 
 /** What a pupil reads about the voice. */
 const SOUND_WARNINGS = /** @type {const} */ ({ silent: "sound.silent", clipping: "sound.clipping", lost: "sound.lost" });
@@ -33,15 +46,22 @@ class Page {
   #className = document.querySelector(".who b")?.textContent ?? "";
   #model = UNKNOWN;
   #pictures = 0;
+  #askAgain = 0;
+  #quickAsks = QUICK_ASKS;
   #wakefulness = new Wakefulness();
   #words = new Words(byId("language", HTMLElement), () => this.#draw());
   #player = new Player(byId("video", HTMLVideoElement), byId("last", HTMLCanvasElement), {
-    onPicture: () => this.#happen({ type: "picture" }),
+    onPicture: () => this.#onPicture(),
     onSound: () => this.#draw(),
   });
   #controls = new Controls({ player: this.#player, words: this.#words });
   #stills = new Stills(this.#words);
   #doubt = new PictureDoubt();
+  #watching = new Watching(this.#player, () => this.#draw());
+  #timeline = new TimelineBar({ watching: this.#watching, player: this.#player, words: this.#words });
+  #offer = new LateOffer({ watching: this.#watching, words: this.#words });
+  #replays = new Replays(this.#words, (lesson) => this.#replay(lesson));
+  #lessons = new Lessons(this.#root.dataset["lessonsUrl"] ?? "", (lessons) => this.#onLessons(lessons));
   #events = new ClassEvents(this.#root.dataset["eventsUrl"] ?? "", {
     onState: (text) => this.#onState(text),
     onStatus: (status, failures) => this.#onEvents(status, failures),
@@ -53,6 +73,7 @@ class Page {
     onFlow: (flow) => this.#onFlow(flow),
     isSparse: () => this.#model.sent.sent !== "full",
     isExpected: () => this.#model.school?.state === "live",
+    isSeen: () => this.#watching.mode === "live",
   });
 
   open() {
@@ -63,6 +84,7 @@ class Page {
     window.addEventListener("pagehide", () => this.#leave());
     window.addEventListener("pageshow", (event) => event.persisted && this.#arrive());
     new PictureChoice((chosen) => void this.#session.askPicture(chosen));
+    setInterval(() => document.visibilityState === "visible" && void this.#lessons.ask(), LIST_EVERY_MS);
     this.#arrive();
     this.#draw();
   }
@@ -70,9 +92,11 @@ class Page {
   #arrive() {
     void this.#events.run();
     void this.#session.run();
+    void this.#lessons.ask();
   }
 
   #leave() {
+    this.#watching.leave();
     this.#events.stop();
     this.#session.stop();
   }
@@ -88,9 +112,34 @@ class Page {
     const school = readClassState(text);
     if (school === null) return;
     if (FORGETS.has(school.state)) this.#player.forget();
-    const hadPicture = this.#model.picture;
+    const { picture: hadPicture, school: before } = this.#model;
     this.#happen({ type: "class", school });
     if (expectsMedia(this.#model) && (hadPicture !== this.#model.picture || !hadPicture)) this.#player.awaitPicture();
+    const news = school.state !== before?.state || (school.recording === null) !== ((before?.recording ?? null) === null);
+    if (!news || before === null) return;
+    this.#quickAsks = QUICK_ASKS;
+    void this.#lessons.ask();
+  }
+
+  /** @param {readonly import("./lessons.js").RecordedLesson[]} lessons */
+  #onLessons(lessons) {
+    this.#replays.hear(lessons);
+    this.#watching.hear(lessons);
+    clearTimeout(this.#askAgain);
+    const isArriving = lessons.some(({ complete, live }) => !complete && !live);
+    if (isArriving && this.#quickAsks-- > 0) this.#askAgain = window.setTimeout(() => void this.#lessons.ask(), ARRIVING_EVERY_MS);
+  }
+
+  /** @param {import("./lessons.js").RecordedLesson} lesson */
+  #replay(lesson) {
+    this.#watching.replay(lesson);
+    this.#stage.scrollIntoView({ block: "nearest" });
+    this.#stage.focus({ preventScroll: true });
+  }
+
+  #onPicture() {
+    if (this.#player.isLent) this.#watching.onPicture();
+    else this.#happen({ type: "picture" });
   }
 
   /**
@@ -106,12 +155,13 @@ class Page {
     if (status === "gone") this.#session.stop();
   }
 
-  /** @param {{stalled: boolean, voiceOnly: boolean, newFrames: number}} flow */
-  #onFlow({ stalled, voiceOnly, newFrames }) {
+  /** @param {{stalled: boolean, voiceOnly: boolean, newFrames: number, flowing: boolean}} flow */
+  #onFlow({ stalled, voiceOnly, newFrames, flowing }) {
+    this.#watching.onDirect(flowing);
     this.#pictures += newFrames;
     this.#root.dataset["pictures"] = String(this.#pictures);
     this.#happen({ type: "flow", stalled, voiceOnly });
-    if (this.#model.school?.state !== "live" || document.visibilityState !== "visible") return;
+    if (this.#model.school?.state !== "live" || document.visibilityState !== "visible" || this.#watching.mode !== "live") return;
     const { sent } = this.#model.sent;
     if (this.#doubt.observe({ now_ms: performance.now(), sent, newFrames })) void this.#session.askPicture();
   }
@@ -121,24 +171,33 @@ class Page {
     const model = reduce(this.#model, happening);
     if (model === this.#model) return;
     this.#model = model;
+    this.#watching.follow(model);
     this.#draw();
   }
 
   #draw() {
-    const seen = view(this.#model);
+    const seen = this.#watching.view(view(this.#model));
     const { dataset } = this.#root;
     dataset["state"] = this.#model.school?.state ?? "unknown";
     dataset["kind"] = seen.kind;
     dataset["link"] = seen.link;
     dataset["picture"] = this.#model.sent.sent;
     dataset["sound"] = this.#player.sound ? "on" : "off";
+    dataset["watching"] = this.#watching.mode;
     this.#stage.dataset["covered"] = String(seen.covered);
     this.#stage.dataset["slow"] = String(seen.slow);
     this.#stage.dataset["veiled"] = String(seen.veiled);
     this.#drawWords(seen);
     this.#controls.draw(seen);
     this.#stills.draw(this.#model.school?.stills ?? []);
-    this.#wakefulness.keep(expectsMedia(this.#model));
+    this.#timeline.draw(this.#model.school?.state ?? null, seen.kind === "gone");
+    this.#offer.draw(seen.kind);
+    this.#replays.draw({
+      running: this.#watching.running?.id ?? null,
+      playing: this.#watching.lesson?.id ?? null,
+      covered: seen.covered && (seen.kind === "over" || seen.kind === "waiting"),
+    });
+    this.#wakefulness.keep(expectsMedia(this.#model) || (this.#watching.mode === "recorded" && !this.#player.paused));
   }
 
   /** @param {import("./state.js").View} seen */
@@ -151,9 +210,25 @@ class Page {
     write("notice-detail", detail);
     write("status", `${title}. ${detail}`);
     write("sound-warning", soundWarning === null ? "" : this.#words.say(SOUND_WARNINGS[soundWarning]));
+    write("remark", this.#remark());
     write("lesson", this.#lessonLine());
     write("viewers", this.#viewersLine());
     document.title = `${title} · ${this.#className}`;
+  }
+
+  /** What a pupil has to know who watches something else than live. */
+  #remark() {
+    const { mode, at, isRunning } = this.#watching;
+    if (mode === "live") return "";
+    const { state } = this.#model.school ?? { state: "over" };
+    const parts = [];
+    if (mode === "delayed") parts.push(this.#words.say("delayed.detail"));
+    else if (state !== "over" && state !== "waiting" && !(isRunning && state === "live")) {
+      parts.push(this.#words.say("remark.meanwhile", { state: this.#words.say(`${state}.title`) }));
+    }
+    const lacking_s = missing_s(at?.gaps ?? []);
+    if (lacking_s >= 1) parts.push(this.#words.say("remark.gaps", { length: spokenLength(this.#words.language, lacking_s) }));
+    return parts.join(" ");
   }
 
   #lessonLine() {

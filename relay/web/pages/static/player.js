@@ -1,7 +1,8 @@
 /**
  * The picture and the voice: one video element, its sound, and the last picture kept on a canvas while sessions change.
  *
- * Not here: where the stream comes from (`session.js`) and the buttons (`controls.js`).
+ * The element is lent to a recording while one plays; the newest stream waits meanwhile. Not here: where the stream
+ * comes from (`session.js`), recordings (`recording.js`) and the buttons (`controls.js`).
  */
 
 import { recall, remember } from "./memory.js";
@@ -20,6 +21,10 @@ export class Player {
   #last;
   #listener;
   #awaited = 0;
+  /** @type {MediaStream | null} the newest */
+  #stream = null;
+  #lent = false;
+  #paused = false;
 
   /**
    * @param {HTMLVideoElement} video
@@ -36,9 +41,15 @@ export class Player {
     video.volume = savedVolume();
     video.muted = true;
     video.addEventListener("volumechange", () => listener.onSound());
-    // A browser may pause a video in the background or when headphones go; a lesson is never paused.
-    video.addEventListener("pause", () => this.#play());
+    // A browser may pause a video in the background or when headphones go; only the pupil may pause, and only a replay.
+    // At its end a browser pauses it as well, and to play would be to begin anew.
+    video.addEventListener("pause", () => video.ended || this.#play());
     document.addEventListener("visibilitychange", () => this.#play());
+  }
+
+  /** For whoever plays a recording in it, and for listening to it. */
+  get video() {
+    return this.#video;
   }
 
   /** @returns {boolean} */
@@ -74,10 +85,66 @@ export class Player {
    * @param {MediaStream} stream
    */
   show(stream) {
+    this.#stream = stream;
+    if (!this.#lent) this.#showStream();
+  }
+
+  /**
+   * Lends the element to a recording; pictures that are awaited from now on are the recording's.
+   * @returns {HTMLVideoElement} without a source
+   */
+  lend() {
+    this.#lent = true;
+    this.#paused = false;
+    this.bridge();
+    this.#video.srcObject = null;
+    return this.#video;
+  }
+
+  /** The element gets another source: the last picture stays until the first one of that. */
+  bridge() {
     this.#keepLast();
-    this.#video.srcObject = stream;
-    this.#play();
+    this.#video.addEventListener("loadeddata", () => this.#play(), { once: true });
     this.awaitPicture();
+  }
+
+  /** Back to the newest stream. */
+  takeBack() {
+    this.#lent = false;
+    this.#paused = false;
+    this.rate = 1;
+    this.#showStream();
+  }
+
+  get isLent() {
+    return this.#lent;
+  }
+
+  get paused() {
+    return this.#paused;
+  }
+
+  /** Only a recording can be paused. */
+  pause() {
+    this.#paused = this.#lent;
+    if (this.#lent) this.#video.pause();
+  }
+
+  /** Goes on; from the beginning, if it was at its end. */
+  resume() {
+    this.#paused = false;
+    this.#play();
+  }
+
+  /** 1 is as it was spoken; the voice keeps its pitch at any pace. */
+  get rate() {
+    return this.#video.playbackRate;
+  }
+
+  set rate(rate) {
+    this.#video.preservesPitch = true;
+    this.#video.defaultPlaybackRate = rate; // or another source would begin at 1
+    this.#video.playbackRate = rate;
   }
 
   /** Reports the next picture that reaches the screen. */
@@ -101,6 +168,13 @@ export class Player {
     this.#last.width = 0;
   }
 
+  #showStream() {
+    this.#keepLast();
+    this.#video.srcObject = this.#stream;
+    this.#play();
+    this.awaitPicture();
+  }
+
   #keepLast() {
     const { videoWidth: width, videoHeight: height } = this.#video;
     if (width === 0 || this.#video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
@@ -111,7 +185,7 @@ export class Player {
   }
 
   #play() {
-    if (this.#video.srcObject === null) return;
+    if (this.#paused || (this.#video.srcObject === null && !this.#lent)) return;
     this.#video.play().catch((/** @type {unknown} */ error) => {
       // Another stream took this one's place, or the browser wants a gesture first: the sound button is one.
       if (!(error instanceof DOMException)) throw error;

@@ -22,6 +22,7 @@ const RETRY_AFTER_CAP_MS = 30_000;
  * @property {import("./attended.js").Eye["isSparse"]} isSparse
  * @property {import("./attended.js").Eye["onFlow"]} onFlow
  * @property {import("./attended.js").Eye["isExpected"]} isExpected
+ * @property {import("./attended.js").Eye["isSeen"]} isSeen
  */
 
 export class LiveSession {
@@ -132,6 +133,7 @@ export class LiveSession {
       onFlow: this.#listener.onFlow,
       isSparse: this.#listener.isSparse,
       isExpected: this.#listener.isExpected,
+      isSeen: this.#listener.isSeen,
     };
   }
 

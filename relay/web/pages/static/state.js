@@ -9,7 +9,8 @@
 /** @typedef {{id: string, started_unix_ms: number, ended_unix_ms: number | null}} Lesson */
 /** @typedef {{url: string, taken_unix_ms: number}} Still */
 /** @typedef {"silent" | "clipping" | "lost"} SoundWarning  what is wrong with the voice, in class */
-/** @typedef {{state: ServerState, lesson: Lesson | null, viewers: number, stills: Still[], sound_warning: SoundWarning | null}} ClassState */
+/** @typedef {{playlist: string, started_unix_ms: number}} RunningRecording */
+/** @typedef {{state: ServerState, lesson: Lesson | null, viewers: number, stills: Still[], sound_warning: SoundWarning | null, recording: RunningRecording | null}} ClassState */
 
 /** @typedef {"connecting" | "up" | "down" | "gone"} EventsStatus  the state channel; gone: the link is not known */
 /** @typedef {"connecting" | "up" | "down"} MediaStatus  the WHEP session */
@@ -41,9 +42,11 @@
  * `connecting` nothing known yet; `offline` the relay is out of reach; `gone` the link is not known;
  * `arriving` live, first picture under way; `voice` live, sound without picture; `catching_up` live, the picture stands
  * still; `blocked` live, but no media gets through this network; `slow` and `slow_chosen` live, the board about every two
- * seconds, because of the network or by choice; `spared` and `spared_chosen` live, no picture, likewise.
+ * seconds, because of the network or by choice; `spared` and `spared_chosen` live, no picture, likewise; `delayed` live, by
+ * way of the recording; `recorded` an earlier moment or another lesson; `unplayable` that, in a browser that cannot.
  * @typedef {"slow" | "slow_chosen" | "spared" | "spared_chosen"} Sparing
- * @typedef {ServerState | Sparing | "connecting" | "offline" | "gone" | "arriving" | "voice" | "catching_up" | "blocked"} Kind
+ * @typedef {"delayed" | "recorded" | "unplayable"} Replaying
+ * @typedef {ServerState | Sparing | Replaying | "connecting" | "offline" | "gone" | "arriving" | "voice" | "catching_up" | "blocked"} Kind
  */
 
 /**
@@ -220,6 +223,7 @@ export function readClassState(text) {
     viewers: Number.isInteger(raw.viewers) ? raw.viewers : 0,
     stills: Array.isArray(raw.stills) ? raw.stills.filter(isStill) : [],
     sound_warning: SOUND_WARNINGS.has(raw.sound_warning) ? raw.sound_warning : null,
+    recording: readRecording(raw.recording),
   };
 }
 
@@ -231,6 +235,15 @@ function readLesson(raw) {
   if (typeof raw?.id !== "string" || typeof raw.started_unix_ms !== "number") return null;
   const ended = typeof raw.ended_unix_ms === "number" ? raw.ended_unix_ms : null;
   return { id: raw.id, started_unix_ms: raw.started_unix_ms, ended_unix_ms: ended };
+}
+
+/**
+ * @param {any} raw
+ * @returns {RunningRecording | null}
+ */
+function readRecording(raw) {
+  if (typeof raw?.playlist !== "string" || typeof raw.started_unix_ms !== "number") return null;
+  return { playlist: raw.playlist, started_unix_ms: raw.started_unix_ms };
 }
 
 /** @param {any} raw */
