@@ -41,7 +41,7 @@ VOICE_LOST = 0.1  # share of the voice that makes the picture step back
 
 CALM_S = (4.0, 60.0)  # before the line is tried beyond where it failed: at first, and at most
 PROVEN_S = 30.0  # of the full picture: then the next failure is a first one
-DRAIN_S = (0.8, 3.0)  # after a step down: let the queue that told of it run empty; at least, and at most
+DRAIN_S = (1.3, 3.0)  # after a step down: let the queue that told of it run empty; at least, and at most
 FALLING_S = 0.7  # after a step down REMB goes on falling; later it falls because less is sent
 STRAIN_EVERY_S = 0.4  # after it has run empty: evidence of the same queue is one evidence
 LITTLE_BACK_OFF, BACK_OFF, MOST_BACK_OFF = 0.85, 0.7, 0.5
@@ -149,7 +149,9 @@ class Adaptation:
         fell, self._remb_bps = bitrate_bps < FALL * before_bps, bitrate_bps
         if not fell or self._need_bps <= 0:
             return
-        if self.picture == "slow" or bitrate_bps < FAR_BELOW * self._need_bps:
+        if self.picture == "slow":
+            self._strain(now_s, bitrate_bps if now_s - self._since_s < FALLING_S else None)
+        elif bitrate_bps < FAR_BELOW * self._need_bps:
             self._strain(now_s, bitrate_bps)
         elif bitrate_bps < BELOW * self._need_bps:
             hinted = now_s - self._hinted_at_s < HINT_S
@@ -167,7 +169,13 @@ class Adaptation:
         long = queue_s > QUEUE_S.get(self.picture, queue_s) and now_s > self._settled_at_s
         self._queues = self._queues + 1 if long else 0
         if self._queues > (self.picture == "full"):
-            self._strain(now_s)
+            own = self.picture == "slow" and now_s - self._strained_at_s > DRAIN_S[1]  # no queue from before
+            self._strain(now_s, self._borne_bps(queue_s) if own else None)
+
+    def _borne_bps(self, queue_s: float) -> float | None:
+        """What a line bears on which a key frame at the present pace leaves such a queue."""
+        bits = 8 * self._key_octets
+        return bits / (bits / self.pace_bps + queue_s) if bits else None
 
     def settle(self, now_s: float) -> None:
         """The viewer was silent and is back: what it tells now is of an outage, and of no narrow line."""
@@ -190,21 +198,24 @@ class Adaptation:
         if now_s < self.hold_until_s + STRAIN_EVERY_S:  # the same queue still
             if now_s - self._since_s < FALLING_S:
                 self.pace_bps = max(LEAST_PACE_BPS, min(self.pace_bps, bears_bps or self.pace_bps))
+                self._ceiling_bps = self.pace_bps / BACK_OFF
             return
         if self.picture == "full" or (self._ceiling_bps is not None and self.pace_bps > self._ceiling_bps):
             tried_late = self._ceiling_bps is not None
             self._calm_s = min(CALM_S[1], 2 * self._calm_s) if tried_late else CALM_S[0]
         self._strained_at_s = now_s
         if self.picture == "full":
-            self._ceiling_bps = self._need_bps
-            self.pace_bps = bears_bps or self._need_bps * MOST_BACK_OFF * (1 - min(1.0, self._lost_share()))
+            known_bps = BACK_OFF * (self._ceiling_bps or self._need_bps)
+            guessed_bps = min(known_bps, self._need_bps * MOST_BACK_OFF * (1 - min(1.0, self._lost_share())))
+            self.pace_bps = bears_bps or guessed_bps
+            self._ceiling_bps = self.pace_bps / BACK_OFF
             self.hold_until_s = now_s + DRAIN_S[0]
             self._become("slow", now_s)
         else:
-            self._ceiling_bps = self.pace_bps
-            bears_bps = bears_bps or BACK_OFF * self.pace_bps
-            self.pace_bps = min(LITTLE_BACK_OFF * self.pace_bps, max(MOST_BACK_OFF * self.pace_bps, bears_bps))
-            self.hold_until_s = now_s + DRAIN_S[0] / 2
+            bears_bps = bears_bps or BACK_OFF / LITTLE_BACK_OFF * self.pace_bps
+            self._ceiling_bps = min(self.pace_bps, bears_bps / BACK_OFF)
+            self.pace_bps = min(LITTLE_BACK_OFF * self.pace_bps, LITTLE_BACK_OFF * bears_bps)
+            self.hold_until_s = now_s + DRAIN_S[0] / 3
         self.pace_bps = max(LEAST_PACE_BPS, self.pace_bps)
         if self._key_octets and self.pace_bps < self._pace_for(SLOWEST_S):
             self._become("voice", now_s)
@@ -212,7 +223,8 @@ class Adaptation:
     # -- up again
 
     def on_key_frame_sent(self, began_s: float, now_s: float) -> None:
-        """A key frame has left, paced, since ``began_s``: without new evidence, the line bears more."""
+        """A key frame has left, paced, since ``began_s``, and its evidence has had time to come: if there is none,
+        the line bears more."""
         if self.picture != "slow" or self._strained_at_s >= began_s:
             return
         paced_bps, ceiling_bps = self.pace_bps, self._ceiling_bps

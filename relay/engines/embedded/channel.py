@@ -316,7 +316,7 @@ class Channel:
         if self.publisher is not None:
             self.publisher.send_report(now_s)
         for outlet in (outlet for viewer in self.viewers for outlet in viewer.outlets.values()):
-            if outlet.started and not outlet.report_id:
+            if outlet.started and not outlet.reports:
                 self._report_to(outlet)
 
     def delivery(self, now_s: float) -> ChannelDelivery:

@@ -25,6 +25,7 @@ from relay.engines.embedded.transport import Transport
 
 CATCH_UP_BYTES_PER_S = 2_500_000  # 20 Mb/s: a group of pictures in a fifth of a second
 CHUNK_BYTES = 16 * 1024  # that are sealed and leave back to back
+MOST_REPORTS = 16  # that may be answered yet: four a second, behind a queue of seconds
 _pack = HEADER.pack
 
 
@@ -51,8 +52,7 @@ class Outlet:
         "octets",
         "outgoing",
         "packets",
-        "report_at_s",
-        "report_id",
+        "reports",
         "timeline",
     )
 
@@ -65,8 +65,7 @@ class Outlet:
         self.end = 0  # after the newest packet that was sent
         self.packets = 0
         self.octets = 0
-        self.report_id = 0
-        self.report_at_s = 0.0
+        self.reports: dict[int, float] = {}  # by what an answer calls them: when they left
         self._transport = transport
         self._counters = counters
         self._type = line.codec.payload_type
@@ -266,7 +265,9 @@ class Outlet:
 
     def report(self, ntp: int, rtp: int, now_s: float) -> None:
         """Tell the viewer which instant (64-bit NTP) a timestamp is, so that picture and voice stay together."""
-        self.report_id, self.report_at_s = ntp >> 16 & 0xFFFFFFFF, now_s
+        self.reports[ntp >> 16 & 0xFFFFFFFF] = now_s
+        if len(self.reports) > MOST_REPORTS:
+            del self.reports[next(iter(self.reports))]
         ssrc = self.outgoing.ssrc
         report = rtcp.sender_report(ssrc, ntp, rtp & TIMESTAMP_MASK, self.packets, self.octets)
         self._transport.send_rtcp(report + rtcp.cname(ssrc, self.outgoing.cname))

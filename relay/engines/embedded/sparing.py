@@ -19,13 +19,26 @@ EVERY_S = 1.75  # between two key frames: the kit makes one every 2 s, and more 
 CREDIT_BYTES = 2500  # two packets back to back
 REPEAT_S = 0.15  # after a key frame's last packet: then it is sent again, for nothing else would show that it was lost
 REPORT_S = 0.25  # while something is on its way: the answers tell how long the queue is
+JUDGED_S = 0.45  # after that: by then the answers to a report behind the key frame have come, if the line is well
+BEHIND_S = 0.7  # after the one behind a key frame: the next one would come out of the queue together with it
 FRESH_S = 2.0  # what came longer ago is not begun any more: the teacher may have closed the curtain
 
 
 class _Spared:
     """One viewer. ``sending``: the key frame that is on its way."""
 
-    __slots__ = ("adaptation", "began_s", "credit", "credited_at_s", "repeat_at_s", "reported_at_s", "sending", "stamp")
+    __slots__ = (
+        "adaptation",
+        "began_s",
+        "credit",
+        "credited_at_s",
+        "judged",
+        "repeat_at_s",
+        "repeated",
+        "report_at_s",
+        "sending",
+        "stamp",
+    )
 
     def __init__(self, adaptation: Adaptation, now_s: float) -> None:
         self.adaptation = adaptation
@@ -33,8 +46,9 @@ class _Spared:
         self.began_s = float("-inf")
         self.credit = 0.0
         self.credited_at_s = now_s
-        self.repeat_at_s: float | None = None
-        self.reported_at_s = now_s
+        self.repeat_at_s = 0.0
+        self.repeated = self.judged = True
+        self.report_at_s = now_s
         self.stamp: int | None = None  # the last key frame's timestamp, as it was sent
 
 
@@ -71,9 +85,10 @@ class Sparing:
         """Who is to be told the time now, for the sake of the answer."""
         due = []
         for outlet, spared in self._spared.items():
-            busy = spared.sending is not None or spared.repeat_at_s is not None or now_s < self._hold(spared)
-            if busy and outlet.started and now_s - spared.reported_at_s >= REPORT_S:
-                spared.reported_at_s = now_s
+            busy = spared.sending is not None or not spared.judged or now_s < self._hold(spared)
+            if busy and outlet.started and now_s >= spared.report_at_s:
+                behind = spared.sending is None and not spared.judged
+                spared.report_at_s = now_s + (BEHIND_S if behind else REPORT_S)
                 due.append(outlet)
         return due
 
@@ -81,9 +96,12 @@ class Sparing:
         if spared.sending is not None:
             self._send(outlet, spared, spared.sending, now_s)
             return False
-        if spared.repeat_at_s is not None and now_s >= spared.repeat_at_s:
-            spared.repeat_at_s = None
+        if not spared.repeated and now_s >= spared.repeat_at_s:
+            spared.repeated = True
             outlet.repeat_last(now_s)
+        if not spared.judged and now_s >= max(spared.began_s + EVERY_S, spared.repeat_at_s + JUDGED_S):
+            spared.judged = True
+            spared.adaptation.on_key_frame_sent(spared.began_s, now_s)
         found = self._next(outlet, spared, now_s)
         if found is None:
             return False
@@ -100,6 +118,8 @@ class Sparing:
     def _next(self, outlet: Outlet, spared: _Spared, now_s: float) -> KeyFrame | None:
         """The key frame to go on with now, if there is one."""
         picture = spared.adaptation.picture
+        if not spared.judged:
+            return None
         if picture == "voice" or (picture == "slow" and now_s < max(self._hold(spared), spared.began_s + EVERY_S)):
             return None
         found = self._timeline.key_frame()
@@ -130,7 +150,8 @@ class Sparing:
         if outlet.pump(int(spared.credit) + 1, sending.end, now_s):
             outlet.close(sending.end)
             spared.sending, spared.repeat_at_s = None, now_s + REPEAT_S
-            spared.adaptation.on_key_frame_sent(spared.began_s, now_s)
+            spared.repeated = spared.judged = False
+            spared.report_at_s = now_s  # right behind it: the answer tells of the queue that it made
         spared.credit -= outlet.octets - octets
         self.octets += outlet.octets - octets
         self.packets += outlet.packets - packets

@@ -150,8 +150,9 @@ class Viewer:
             self._progress[kind] = (block.highest, now_s)
         self.fraction_lost = block.fraction_lost / 256
         self._count_lost(kind, block, now_s)
-        if block.lsr and block.lsr == outlet.report_id:
-            self.round_trip_s = max(0.0, now_s - outlet.report_at_s - block.dlsr / 65536)
+        left_at_s = outlet.reports.get(block.lsr)
+        if left_at_s is not None:
+            self.round_trip_s = max(0.0, now_s - left_at_s - block.dlsr / 65536)
             if self._measured != block.lsr:
                 self._measured = block.lsr
                 self.adaptation.on_round_trip(self.round_trip_s, now_s)

@@ -252,7 +252,8 @@ def test_who_insists_on_all_of_the_picture_gets_it() -> None:
 
 
 def test_going_back_to_automatic_on_a_bad_line_is_not_a_burst() -> None:
-    line = narrowed(300_000).run_s(5)
+    line = narrowed(300_000)
+    line.until_s("slow", 10)
     line.adaptation.choose("voice", line.now_s)
     line.adaptation.choose("auto", line.now_s)
     assert line.adaptation.picture == "slow"

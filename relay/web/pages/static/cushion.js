@@ -14,7 +14,7 @@ const ROUND_TRIPS = 2;
 const NOTICE_MS = 60;
 
 /** A lesson that is later than this is not live. */
-const LONGEST_MS = 500;
+const LONGEST_MS = 700;
 
 /** Of the last samples so many with losses are a bad network; fewer are an accident. */
 const SAMPLES = 5;
