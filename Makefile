@@ -15,6 +15,7 @@ NODE := node_modules/.ready
 HLS := relay/web/pages/static/hls.mjs
 AUDIO := .venv/.audio-is-here
 NETWORK := .venv/.network-is-here
+FUZZ := .venv/.fuzzer-is-here
 SERVICE := .venv/.service-is-here
 FANOUT := .venv/.fanout-is-here
 LIBCAMERA := .cache/.libcamera-was-tried
@@ -22,12 +23,14 @@ LIBCAMERA := .cache/.libcamera-was-tried
 # Options on the command line: CAMERA=lesson.mp4 for run, ARGS="-k whip" for test.
 CAMERA ?=
 ARGS ?=
+TARGETS ?= demultiplexer stun sdp rtp rtcp whip
 MINUTES ?= 30
+FUZZ_SECONDS := $(if $(filter-out command line,$(origin SECONDS)),600,$(SECONDS))
 
 # Half of the whole suite's time is waiting. What fills a core in real time still runs one at a time (tests/conftest.py).
 SIDE_BY_SIDE := -n 2 --dist loadgroup
 
-.PHONY: help run test test-audio check bench bench-fanout soak screenshots wiring lock test-install test-network test-bucket test-libcamera test-emulated clean
+.PHONY: help run test test-audio check bench bench-fanout fuzz soak screenshots wiring lock test-install test-network test-bucket test-libcamera test-emulated clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -55,6 +58,9 @@ bench: $(TESTING) $(BROWSER) $(HLS) $(LIBCAMERA) ## measure latency, skew and CP
 
 bench-fanout: $(TESTING) $(BROWSER) $(FANOUT) ## measure the relay's cost per viewer beside Janus; takes 6 min and needs root
 	scripts/fanout_network.sh $(PY) -m bench.fanout.duel
+
+fuzz: $(TESTING) $(FUZZ) ## look for bytes that break the relay; SECONDS=600 for each target, TARGETS="sdp rtp" chooses
+	@for target in $(TARGETS); do $(PY) -m tests.fuzz $$target --seconds $(FUZZ_SECONDS); done
 
 soak: $(TESTING) $(BROWSER) $(HLS) ## run one long lesson and see that nothing grows; MINUTES=30
 	$(PY) -m bench.soak --minutes $(MINUTES)
@@ -113,6 +119,10 @@ $(SERVICE): requirements/service.txt scripts/set_up.sh | $(TESTING)
 
 $(LIBCAMERA): scripts/set_up.sh scripts/emulation_root.sh scripts/emulation_parts.sh requirements/emulation.txt | $(TESTING)
 	@scripts/set_up.sh libcamera
+	@touch $@
+
+$(FUZZ): requirements/fuzz.txt scripts/set_up.sh | $(TESTING)
+	@scripts/set_up.sh fuzz
 	@touch $@
 
 $(NETWORK): scripts/set_up.sh | $(TESTING)

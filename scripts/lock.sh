@@ -23,5 +23,6 @@ compile --constraint requirements/testing.txt --extra sound pyproject.toml -o re
 compile --constraint requirements/testing.txt --extra service pyproject.toml -o requirements/service.txt
 compile "${upgrade[@]}" --constraint requirements/testing.txt requirements/pins.in -o requirements/pins.txt
 compile "${upgrade[@]}" requirements/uv.in -o requirements/uv.txt
+compile "${upgrade[@]}" requirements/fuzz.in -o requirements/fuzz.txt
 compile "${upgrade[@]}" --no-deps --constraint requirements/testing.txt requirements/emulation.in \
     -o requirements/emulation.txt

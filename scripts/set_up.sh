@@ -11,6 +11,7 @@
 #   set_up.sh s3                        VersityGW, an S3 server, built from its Go modules into .cache/s3
 #   set_up.sh fanout                    Janus and iproute2, for the duel of bench/fanout
 #   set_up.sh emulation                 mmdebstrap, which makes the root of scripts/emulation_root.sh
+#   set_up.sh fuzz                      atheris, for make fuzz
 #   set_up.sh libcamera                 that root itself, where this machine can make one
 #   set_up.sh browser                   Chromium and a font with Cyrillic letters, from Debian's packages
 set -euo pipefail
@@ -181,6 +182,12 @@ libcamera() {
     scripts/emulation_root.sh make
 }
 
+fuzz() {
+    pass_on_index
+    "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --require-hashes --only-binary :all: \
+        -r requirements/fuzz.txt || fail "atheris has no wheel for this machine: it is made for Linux on x86-64"
+}
+
 case "${1:-}" in
     python) make_venv && install_python_packages "${2:?running or testing}" ;;
     node) node_packages ;;
@@ -193,5 +200,6 @@ case "${1:-}" in
     libcamera) libcamera ;;
     network) network ;;
     s3) s3 ;;
-    *) fail "say python, node, hls, browser, audio, network, service, s3, emulation, fanout or libcamera" ;;
+    fuzz) fuzz ;;
+    *) fail "say python, node, hls, browser, audio, network, service, s3, fuzz, emulation, fanout or libcamera" ;;
 esac

@@ -22,7 +22,7 @@ CORS_MAX_AGE_S = 86400
 async def read_offer(request: web.Request) -> str:
     """The offer in the body. Raises 415, 413, ``BadRequest``."""
     need_content_type(request, SDP, ACCEPT_POST)
-    return _text(await read_body(request, MAX_SDP_BYTES))
+    return text_of(await read_body(request, MAX_SDP_BYTES))
 
 
 def created(answer: Answer, location: str) -> web.Response:
@@ -51,7 +51,7 @@ async def patched(request: web.Request, engine: Engine, session_id: str) -> web.
         raise web.HTTPPreconditionRequired(text="If-Match is missing: send the session's ETag")
     if not _matches(wanted, engine.etag_of(session_id)):
         raise web.HTTPPreconditionFailed(text="the session's ICE was restarted since: this ETag is stale")
-    fragment = _text(await read_body(request, MAX_SDP_BYTES))
+    fragment = text_of(await read_body(request, MAX_SDP_BYTES))
     answer = engine.patch(session_id, fragment)
     if answer is None:
         return web.Response(status=204)
@@ -100,7 +100,8 @@ def _matches(if_match: str, etag: str) -> bool:
     return if_match.strip() in {"*", '"*"'} or f'"{etag}"' in (item.strip() for item in if_match.split(","))
 
 
-def _text(body: bytes) -> str:
+def text_of(body: bytes) -> str:
+    """A body that has to be text. Raises ``BadRequest``."""
     try:
         return body.decode()
     except UnicodeDecodeError as error:
