@@ -132,6 +132,7 @@ class RecorderThread:
                 entry = self._write(self._lesson, segment)
             except OSError as error:
                 self._hole = True
+                self._shelf.recount()
                 self._tell(self._told.lost, _trouble_of(error))
             else:
                 self._hole = False
@@ -166,11 +167,20 @@ class RecorderThread:
         return folder
 
     def _finish(self, lesson: Begin) -> None:
-        if self._folder is not None:
-            self._to_close.append((self._folder, lesson.clock.now_us()))
+        folder = self._folder or self._folder_of_before(lesson)
+        if folder is not None:
+            self._to_close.append((folder, lesson.clock.now_us()))
         else:
             self._shelf.release(lesson.lesson_id)
         self._lesson = self._folder = None
+
+    def _folder_of_before(self, lesson: Begin) -> LessonFolder | None:
+        """What a kit that died recorded of a lesson that ended as soon as it went on."""
+        path = self._shelf.path(lesson.lesson_id)
+        try:
+            return LessonFolder(path) if lesson.goes_on and path.is_dir() else None
+        except OSError:
+            return None  # the next start closes it
 
     def _close_folders(self) -> None:
         """Write down that lessons are over; on a full card again and again."""

@@ -111,6 +111,11 @@ class Shelf:
                 pass
             self._used_bytes += needed_bytes
 
+    def recount(self) -> None:
+        """What was made room for could not be written: look anew how much is used."""
+        with self._lock:
+            self._used_bytes = None
+
     def _close_cut_off(self, path: Path) -> None:
         if path.name in self._claimed:
             return

@@ -144,6 +144,20 @@ async def test_a_lesson_taken_up_again_goes_on_with_its_numbers_and_says_that_th
     assert [entry.start_us for entry in entries.values() if entry.discontinuity] == [9 * S]
 
 
+async def test_a_lesson_that_ends_as_soon_as_it_goes_on_is_closed(tmp_path: Path) -> None:
+    async with _stage(tmp_path) as stage:
+        stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False)
+        await stage.lesson(0, 5 * S)
+    async with _stage(tmp_path) as again:
+        again.recorder.begin(LESSON, again.ears.clock(), goes_on=True)
+        again.ears.now_us = 60 * S
+        again.recorder.finish()
+        await again.ears.until(lambda: again.ears.closed == [LESSON])
+    end = read_end(again.folder)
+    assert end is not None
+    assert (end.segments, end.duration_us) == (3, 60 * S)
+
+
 async def test_what_is_in_the_making_when_the_kit_stops_is_kept_and_the_lesson_is_not_closed(tmp_path: Path) -> None:
     async with _stage(tmp_path) as stage:
         stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False)
