@@ -49,7 +49,7 @@ function watch(start_s, late_s = 1) {
     if (position_s > end_s) {
       position_s = end_s;
       waits += 1;
-      closeness.onWait();
+      closeness.onWait(position_s);
     }
     const advice = closeness.advise({ position_s, end_s });
     if (advice.seek_s !== null) position_s = advice.seek_s;
@@ -77,7 +77,9 @@ test("a player that chose a place too far back is brought forward, never back", 
   const closeness = new Closeness();
   assert.equal(closeness.begin({ position_s: 94, end_s: 100 }), 98);
   assert.equal(closeness.begin({ position_s: 99, end_s: 100 }), null);
-  closeness.onWait();
+  closeness.onWait(100);
+  assert.equal(closeness.begin({ position_s: 94, end_s: 100 }), 98, "a wait in the first seconds says nothing");
+  closeness.onWait(120);
   assert.equal(closeness.begin({ position_s: 94, end_s: 100 }), 97.5);
 });
 

@@ -19,6 +19,9 @@ const HURRY_AT_MOST = 0.15;
 const MORE_S = 0.5;
 const MOST_S = 3;
 
+/** Nobody has anything to spare in the first seconds: a wait in them says nothing about the network. */
+const SETTLES_S = 6;
+
 /** So close to the recording's end there is no more to hurry for. */
 const CAUGHT_UP_S = 1.5;
 
@@ -59,9 +62,14 @@ export function meansLive(position_s, end_s) {
 /** How delayed watching stays close to the lesson, and no closer than the network allows. */
 export class Closeness {
   #more_s = 0;
+  #began_s = 0;
 
-  /** The picture had to wait for the next segment. */
-  onWait() {
+  /**
+   * The picture had to wait for the next segment.
+   * @param {number} position_s
+   */
+  onWait(position_s) {
+    if (position_s - this.#began_s < SETTLES_S) return;
     this.#more_s = Math.min(MOST_S, this.#more_s + MORE_S);
   }
 
@@ -83,6 +91,7 @@ export class Closeness {
    */
   begin({ position_s, end_s }) {
     const goal_s = end_s - DELAY_S - this.#more_s;
+    this.#began_s = Math.max(goal_s, position_s);
     return goal_s > position_s ? goal_s : null;
   }
 }

@@ -106,8 +106,8 @@ export class TimelineBar {
     this.#stage.dataset["timeline"] = String(shown);
     if (!shown) return;
     const position_s = this.#held_s ?? at.position_s;
-    this.#slider.max = String(Math.max(1, Math.floor(at.end_s)));
-    if (this.#held_s === null) this.#slider.value = String(Math.floor(position_s));
+    this.#slider.max = String(Math.max(1, at.end_s));
+    if (this.#held_s === null) this.#slider.value = String(position_s);
     this.#line.style.setProperty("--played", `${percent(position_s, at.end_s)}%`);
     this.#time.textContent = this.#digits(position_s, at.end_s);
     this.#tag.textContent = this.#tagText(at);
@@ -180,7 +180,7 @@ export class TimelineBar {
     if (step_s === undefined || at === null || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
     const goal_s = Math.min(at.end_s, Math.max(0, (this.#held_s ?? at.position_s) + step_s));
-    this.#slider.value = String(Math.floor(goal_s));
+    this.#slider.value = String(goal_s);
     this.#hold(goal_s);
     clearTimeout(this.#rest);
     this.#rest = window.setTimeout(() => this.#letGo(), REST_MS);

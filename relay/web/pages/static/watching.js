@@ -59,7 +59,7 @@ export class Watching {
     this.#player = player;
     this.#onChange = onChange;
     player.video.addEventListener("timeupdate", () => this.#onTime());
-    player.video.addEventListener("waiting", () => this.#picture && this.#mode === "delayed" && this.#closeness.onWait());
+    player.video.addEventListener("waiting", () => this.#onWaiting());
     player.video.addEventListener("ended", () => this.#onEnded());
   }
 
@@ -313,6 +313,10 @@ export class Watching {
     const { seek_s, rate } = this.#closeness.advise(at);
     if (seek_s !== null) video.currentTime = seek_s;
     if (this.#player.rate !== rate) this.#player.rate = rate;
+  }
+
+  #onWaiting() {
+    if (this.#mode === "delayed" && this.#picture) this.#closeness.onWait(this.#player.video.currentTime);
   }
 
   #onEnded() {
