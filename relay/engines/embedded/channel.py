@@ -61,6 +61,7 @@ class Channel:
         self._groups = 0
         self._key_frames = KeyFrameRequests()
         self._reports: dict[Kind, tuple[int, int, float]] = {}  # NTP, timestamp, when it came
+        self._connected_at_s = 0.0  # the publisher
 
     @property
     def empty(self) -> bool:
@@ -74,7 +75,8 @@ class Channel:
     # -- the publisher's side
 
     def publisher_connected(self) -> None:
-        """Its packets may come now."""
+        """Its packets may come now; what came before is another's, and says nothing of what it sends."""
+        self._connected_at_s = self._clock()
         self._reports.clear()
         self.on_changed(self)
 
@@ -323,8 +325,11 @@ class Channel:
         """What pupils get now."""
         picture, voice = self._timelines["video"], self._timelines["audio"]
         publisher = self.publisher if self.publisher is not None and self.publisher.connected(now_s) else None
-        picture_fresh = now_s - picture.last_at_s < PICTURE_FRESH_S and now_s - picture.key_at_s < KEY_FRESH_S
-        sound_fresh = now_s - voice.last_at_s < VOICE_FRESH_S and now_s - voice.loud_at_s < LOUD_FRESH_S
+        since_s = self._connected_at_s
+        picture_fresh = picture.last_at_s >= max(since_s, now_s - PICTURE_FRESH_S)
+        picture_fresh = picture_fresh and picture.key_at_s >= max(since_s, now_s - KEY_FRESH_S)
+        sound_fresh = voice.last_at_s >= max(since_s, now_s - VOICE_FRESH_S)
+        sound_fresh = sound_fresh and voice.loud_at_s >= max(since_s, now_s - LOUD_FRESH_S)
         connected = [viewer for viewer in self.viewers if viewer.connected]
         return ChannelDelivery(
             publisher=publisher.name if publisher is not None else None,

@@ -112,6 +112,27 @@ async def test_picture_and_sound_are_fresh_while_they_come_and_stale_soon_after(
         assert not stale.on_air
 
 
+async def test_what_a_publisher_before_sent_makes_nothing_fresh(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lesson that begins right after another is not on air by the other's last picture."""
+    monkeypatch.setattr(channel, "PICTURE_FRESH_S", 60.0)
+    monkeypatch.setattr(channel, "KEY_FRESH_S", 60.0)
+    monkeypatch.setattr(channel, "VOICE_FRESH_S", 60.0)
+    monkeypatch.setattr(channel, "LOUD_FRESH_S", 60.0)
+    camera = Camera()
+    async with raw_publisher(engine) as kit:
+        kit.send(camera.picture())
+        kit.send(Rtp(AUDIO, False, 1, 0, 2, b"a loud voice"))
+        await until_delivery(engine, "7B", lambda d: d.picture_fresh and d.sound_fresh)
+    async with raw_publisher(engine) as kit:
+        begun = await until_delivery(engine, "7B", lambda d: d.publisher is not None)
+        assert (begun.picture_fresh, begun.sound_fresh) == (False, False)
+        kit.send(Camera(sequence=5000, timestamp=900_000).picture())
+        kit.send(Rtp(AUDIO, False, 9, 9_600, 2, b"a loud voice"))
+        await until_delivery(engine, "7B", lambda d: d.picture_fresh and d.sound_fresh)
+
+
 async def test_pictures_without_a_recent_key_frame_are_not_fresh(
     engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
