@@ -139,7 +139,8 @@ async def test_the_state_is_told_in_words(desk: Desk) -> None:
     desk.panel.show(replace(LIVE, voiceless=True))
     await _says(page, "Live", "Pupils see the lesson now. This kit has no microphone.")
     desk.panel.show(Face(state="degraded", tally="not_live", lesson=LESSON))
-    await _says(page, "Not live", "Pupils can’t see it now – reconnecting.")
+    unseen = "Pupils can’t see it now – reconnecting. It is being recorded: they will see it in the replay."
+    await _says(page, "Not live", unseen)
     desk.panel.show(Face(state="curtain", tally="curtain", lesson=LESSON))
     await page.wait_for_selector('[data-button="curtain"][aria-pressed="true"]')
     desk.panel.show(Face(link=LinkFace(control="not_enrolled")))
