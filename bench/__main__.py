@@ -15,12 +15,14 @@ from bench.live import glass_to_glass, open_to_picture, press_to_picture
 from bench.loss import loss
 from bench.press_edge import press_edge
 from bench.recording import recording
+from bench.replay import replay
 from bench.skew import picture_voice_skew
 from bench.uplink import uplink
 from tests.browser.chromium import chromium
 from tests.running import FoundedSchool, running_school
 
-BENCHES = ("press", "edge", "open", "glass", "skew", "cpu", "viewers", "encoded", "uplink", "loss", "recording")
+TOGETHER = ("press", "open", "glass", "skew", "cpu", "viewers")  # in one school
+BENCHES = (*TOGETHER, "edge", "encoded", "uplink", "loss", "recording", "replay")
 
 
 def main() -> None:
@@ -41,7 +43,7 @@ async def _run(wanted: list[str], runs: int, seconds: float) -> None:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="parta-bench-") as folder:
         founded = FoundedSchool.found(Path(folder))
-        if set(wanted) - {"edge", "encoded", "uplink", "loss", "recording"}:
+        if set(wanted) & set(TOGETHER):
             figures += await _at_school(Path(folder) / "run", founded, wanted, runs, seconds)
         if "edge" in wanted:
             async with chromium() as browser:
@@ -54,6 +56,9 @@ async def _run(wanted: list[str], runs: int, seconds: float) -> None:
             figures += await loss(Path(folder) / "loss", founded, seconds)
         if "recording" in wanted:
             figures += await recording(Path(folder) / "recording", founded, seconds)
+        if "replay" in wanted:
+            async with chromium() as browser:
+                figures += await replay(Path(folder) / "replay", founded, browser)
     print(table(figures))
 
 
