@@ -164,6 +164,8 @@ class RecorderThread:
             boot_id=boot_id(),
         )
         folder.begin(head)
+        if lesson.goes_on:
+            folder.skip()  # the segment that was in the making when the kit died
         return folder
 
     def _finish(self, lesson: Begin) -> None:

@@ -125,6 +125,11 @@ class LessonFolder:
         self.next_number += 1
         return entry
 
+    def skip(self) -> None:
+        """Leave out a number, if there was one before: what is lost is a hole that the relay and pupils see."""
+        if self.entries:
+            self.next_number = max(self.entries) + 2
+
     def end(self, duration_us: int) -> None:
         """The lesson is over."""
         said = End(segments=self.next_number, duration_us=max(duration_us, self.end_us))

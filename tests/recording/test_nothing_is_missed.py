@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from appliance.recordings.lesson_folder import read_index
+from relay.archive.recording import LONGEST_GAP_US
 from tests.lossy_link import LossyLink
 from tests.recording.replay import Codes, complete, download, kept_on_the_kit
 from tests.running import FoundedSchool, RunningKit, RunningRelay, running_relay
@@ -154,4 +155,8 @@ async def test_what_a_killed_kit_recorded_without_a_relay_is_there_later_with_it
     assert killed_us - before_us < SEGMENT_US
     assert after_us > killed_us
     assert playlist.count("#EXT-X-DISCONTINUITY") == 1
+    assert playlist.count("#EXT-X-GAP") == 1, "what was in the making is seen as a hole"
+    ((hole_begins_ms, hole_ends_ms),) = new["gaps"]
+    assert abs(hole_begins_ms * 1000 - before_us) < SEGMENT_US
+    assert 0 < hole_ends_ms - hole_begins_ms <= LONGEST_GAP_US // 1000
     assert "#EXT-X-ENDLIST" in playlist
