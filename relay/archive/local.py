@@ -1,7 +1,6 @@
 """A folder on this machine as the place for recordings: ``<folder>/<lesson>/<file>``.
 
-Written beside, synced, renamed, and the folder synced: a file is there whole or not at all, whatever is killed when.
-Calls run in threads.
+A file is there whole or not at all, whatever is killed when (``relay/durable.py``). Calls run in threads.
 """
 
 from __future__ import annotations
@@ -10,14 +9,13 @@ import asyncio
 import errno
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from relay.archive.files import need_name
+from relay.durable import sync_folder, write_durably
 from relay.errors import ArchiveFull, ArchiveUnavailable
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
-_BESIDE = "."  # how names begin that are not finished
 
 
 class LocalFiles:
@@ -60,27 +58,10 @@ class LocalFiles:
         path.parent.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(path.parent).free < self._keep_free_bytes + len(body):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_BESIDE, delete=False) as beside:
-            try:
-                beside.write(body)
-                beside.flush()
-                os.fsync(beside.fileno())
-                Path(beside.name).rename(path)
-            except BaseException:
-                Path(beside.name).unlink(missing_ok=True)
-                raise
-        _sync_folder(path.parent)
+        write_durably(path, body)
 
 
 def _remove(folder: Path) -> None:
     if folder.is_dir():
         shutil.rmtree(folder)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(folder.parent)

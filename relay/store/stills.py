@@ -1,20 +1,19 @@
 """The folder of board stills: ``<state>/stills/<lesson>/<capture_us>.jpg``. Files, because a picture is one.
 
-Written beside, synced, and renamed: a still is there whole or not at all. Calls block (``relay/web/stills.py`` runs
-them in a thread), but for ``forget``.
+A still is there whole or not at all (``relay/durable.py``). Calls block (``relay/web/stills.py`` runs them in a
+thread), but for ``forget``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import tempfile
 import time
 from collections.abc import Collection
 from pathlib import Path
 
 from relay.classroom.links import is_id
+from relay.durable import write_durably
 from relay.errors import StillRefused
 
 MAX_PER_LESSON = 300  # one every nine seconds of a lesson
@@ -35,16 +34,7 @@ class StillFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         if len(self.of_lesson(lesson_id)) >= MAX_PER_LESSON:
             raise StillRefused(409, f"this lesson has its {MAX_PER_LESSON} stills")
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as beside:
-            try:
-                beside.write(picture)
-                beside.flush()
-                os.fsync(beside.fileno())
-                Path(beside.name).rename(path)
-            except BaseException:
-                Path(beside.name).unlink(missing_ok=True)
-                raise
-        _sync_folder(path.parent)
+        write_durably(path, picture)
         return True
 
     def path(self, lesson_id: str, capture_us: int) -> Path:
@@ -72,11 +62,3 @@ class StillFolder:
         for path in old:
             shutil.rmtree(path)
         return len(old)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
