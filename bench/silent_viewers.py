@@ -18,27 +18,10 @@ import aiohttp
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
 
+from bench.fanout.peer import Stream
+
 READY_S = 60.0  # fifty handshakes on half a core
 REPORT_EVERY_S = 1.0
-
-
-@dataclass
-class Stream:
-    """One incoming stream's continuity, by its sequence numbers."""
-
-    highest: int
-    packets: int = 0
-    gaps: int = 0
-
-    def take(self, sequence: int) -> None:
-        """Count a packet; one that jumps ahead leaves a gap, one from behind (a retransmission) closes one."""
-        step = (sequence - self.highest) & 0xFFFF
-        if step < 0x8000:
-            self.gaps += max(0, step - 1)
-            self.highest += step
-        else:
-            self.gaps -= 1
-        self.packets += 1
 
 
 @dataclass

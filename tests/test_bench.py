@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from bench.fanout.peer import Stream
 from bench.figures import Figure, percentile, table
-from bench.silent_viewers import Stream
 from bench.skew import skew_ms
 from bench.soak import growth
 
