@@ -13,14 +13,18 @@ class RelayError(Exception):
     status = 500
 
 
-class OfferRejected(RelayError):
-    """An SDP offer that cannot be taken; nothing was allocated. ``status`` is 400, 406 or 422."""
-
-    key = "offer_rejected"
+class _Refused(RelayError):
+    """Base of those whose HTTP status depends on what was wrong."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
+
+
+class OfferRejected(_Refused):
+    """An SDP offer that cannot be taken; nothing was allocated. ``status`` is 400, 406 or 422."""
+
+    key = "offer_rejected"
 
 
 class FragmentRejected(RelayError):
@@ -104,24 +108,16 @@ class StoreUnavailable(RelayError):
     status = 503
 
 
-class StillRefused(RelayError):
+class StillRefused(_Refused):
     """A board still that is no JPEG, or one too many."""
 
     key = "still_refused"
 
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
 
-
-class RecordingRefused(RelayError):
+class RecordingRefused(_Refused):
     """Something of a recording that cannot be taken; nothing of it was kept. ``status`` is 409, 413 or 422."""
 
     key = "recording_refused"
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
 
 
 class NoRecording(RelayError):
