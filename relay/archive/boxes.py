@@ -1,6 +1,6 @@
 """Reads ISO BMFF boxes (ISO/IEC 14496-12) as far as an archive of H.264 and AAC needs: pure, and wary of hostile bytes.
 
-Not here: decoding, and writing (``download.py``). What a recording's files have to look like is docs/recording.md's,
+Not here: decoding, and writing (``one_file.py``). What a recording's files have to look like is docs/recording.md's,
 "Format"; ``init_facts`` and ``fragment_facts`` hold it.
 """
 

@@ -1,7 +1,7 @@
 """One lesson's recording as the relay holds it, as plain facts; and its time line, holes included. Pure.
 
 A recording is a value: what arrives makes a new one. Used by ``archive.py``, which keeps it, and by ``playlist.py`` and
-``download.py``, which show it.
+``one_file.py``, which show it.
 """
 
 from __future__ import annotations

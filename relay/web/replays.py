@@ -1,7 +1,7 @@
 """What pupils get of recordings: the list of lessons, playlists, inits, segments, the board (docs/protocol.md).
 
 Under the class link, or under a link to one lesson. Everything is fit for a cache in front: what never changes says so,
-and what grows has an ETag. Not here: one file to keep (``download.py``).
+and what grows has an ETag. Not here: one file to keep (``downloads.py``).
 """
 
 from __future__ import annotations
