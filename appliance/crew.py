@@ -71,8 +71,9 @@ class Crew(Protocol):
         """Open the sources for the setup page alone, until the context is left. Never raises for a dead one."""
         ...
 
-    def begin_recording(self, lesson: RunningLesson, *, goes_on: bool) -> None:
-        """Record what is captured from now on; ``goes_on``: the kit died in this lesson, and is back."""
+    def begin_recording(self, lesson: RunningLesson, *, goes_on: bool, cut_off: bool) -> None:
+        """Record what is captured from now on; ``goes_on``: the kit died in this lesson, and is back; ``cut_off``:
+        while it captured."""
         ...
 
     def end_recording(self) -> None:

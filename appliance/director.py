@@ -274,11 +274,11 @@ class Director:
         self._running = RunningLesson(uuid.uuid4().hex, LessonClock.start())
         log.info("lesson %s begins", self._running.lesson_id)
         self._buzzer.sound("begun")
-        self._crew.begin_recording(self._running, goes_on=False)
+        self._crew.begin_recording(self._running, goes_on=False, cut_off=False)
         self._start_broadcast()
 
     def _resume_lesson(self) -> None:
-        self._crew.begin_recording(self._now, goes_on=True)
+        self._crew.begin_recording(self._now, goes_on=True, cut_off=not self._lesson.curtain)
         self._start_broadcast()
 
     def _start_broadcast(self) -> None:

@@ -127,9 +127,9 @@ class KitCrew:
             await asyncio.wait([running])
             self._recorder.pause()
 
-    def begin_recording(self, lesson: RunningLesson, *, goes_on: bool) -> None:
+    def begin_recording(self, lesson: RunningLesson, *, goes_on: bool, cut_off: bool) -> None:
         """Record what is captured from now on as this lesson's."""
-        self._recorder.begin(lesson.lesson_id, lesson.clock, goes_on=goes_on)
+        self._recorder.begin(lesson.lesson_id, lesson.clock, goes_on=goes_on, cut_off=cut_off)
 
     def end_recording(self) -> None:
         """The lesson is over."""

@@ -47,7 +47,7 @@ class CameraSection(_Section, frozen=True, kw_only=True):
     fps: Annotated[int, msgspec.Meta(ge=1, le=60)] = 30
     bitrate_kbps: Annotated[int, msgspec.Meta(ge=100, le=20_000)] = 1700
     bitrate_min_kbps: Annotated[int, msgspec.Meta(ge=50, le=20_000)] = 150
-    key_frame_every_s: Annotated[float, msgspec.Meta(ge=0.5, le=10)] = 2.0
+    key_frame_every_s: Annotated[float, msgspec.Meta(ge=0.5, le=10)] = 1.8
     file: str = ""
     loop: bool = True
     crop: tuple[Share, Share, Share, Share] = (0.0, 0.0, 1.0, 1.0)

@@ -19,6 +19,7 @@ from appliance.capture.recorder import Recorder
 from appliance.capture.simulated.classroom import Classroom
 from appliance.capture.simulated.room import Planes
 from appliance.capture.simulated.voice import Voice
+from appliance.recordings.lesson_folder import read_head, read_index, segment_name
 from appliance.recordings.shelf import Shelf
 from bench.cost import cpu_shares
 from bench.figures import Figure
@@ -54,6 +55,7 @@ async def _cpu(folder: Path, founded: FoundedSchool, length_s: float) -> list[Fi
     async with _lesson(folder / "with", founded, "enabled = true") as school:
         recording_too = (await cpu_shares([school.kit.program.pid], length_s))[school.kit.program.pid]
         status = await school.kit.status()
+        at_risk_s = _at_risk_s(school.kit.folder / "state" / "recordings" / status["lesson"]["id"])
         await school.kit.hold_to_end()
         (replay,) = await complete(school.relay.http, school.class_url)
         codes = Codes.of(await download(school.relay.http, school.relay.url, replay))
@@ -63,9 +65,21 @@ async def _cpu(folder: Path, founded: FoundedSchool, length_s: float) -> list[Fi
         base,
         Figure("kit: CPU, 720p30, recorded and uploaded", "% of a core", tuple(recording_too)),
         Figure("kit: CPU that recording adds", "% of a core", tuple(used - base.median for used in recording_too), 5),
+        Figure(
+            "kit: from a segment's first picture to its file on the disk: what a kill costs at most", "s", at_risk_s, 2
+        ),
         Figure("replay: holes between pictures", "", (len(codes.holes(PICTURE_HOLE_US)),), 0),
         Figure("replay: shorter than the lesson taught", "ms", (max(0.0, taught_ms - replay["duration_ms"]),), 500),
     ]
+
+
+def _at_risk_s(lesson: Path) -> tuple[float, ...]:
+    """For each segment, how long its first picture was in memory alone, in seconds."""
+    started_us = read_head(lesson).started_unix_us
+    return tuple(
+        ((lesson / segment_name(entry.n)).stat().st_ctime_ns / 1000 - started_us - entry.start_us) / 1e6  # its rename
+        for entry in read_index(lesson).values()
+    )
 
 
 @asynccontextmanager
@@ -98,7 +112,7 @@ async def _stalls(length_s: float) -> list[Figure]:
 async def _lateness(film: list[AccessUnit], recorder: Recorder | None, length_s: float) -> list[float]:
     clock, voice, loop = LessonClock.start(), Voice(), asyncio.get_running_loop()
     if recorder is not None:
-        recorder.begin("bench", clock, goes_on=False)
+        recorder.begin("bench", clock, goes_on=False, cut_off=False)
     pictures = blocks = 0
     worst_ms = [0.0] * max(1, round(length_s))
     began_s = loop.time()

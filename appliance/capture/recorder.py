@@ -53,8 +53,8 @@ class Recording(Protocol):
         """Tell this one, from now on."""
         ...
 
-    def begin(self, lesson_id: str, clock: LessonClock, *, goes_on: bool) -> None:
-        """A lesson begins, or (``goes_on``) is taken up again by a kit that died in it."""
+    def begin(self, lesson_id: str, clock: LessonClock, *, goes_on: bool, cut_off: bool) -> None:
+        """A lesson begins, or (``goes_on``) is taken up again by a kit that died in it; ``cut_off``: in a segment."""
         ...
 
     def picture(self, unit: AccessUnit) -> None:
@@ -82,7 +82,7 @@ class NoRecorder:
     def watch(self, watch: RecordingWatch) -> None:
         """There is nothing to tell."""
 
-    def begin(self, lesson_id: str, clock: LessonClock, *, goes_on: bool) -> None:
+    def begin(self, lesson_id: str, clock: LessonClock, *, goes_on: bool, cut_off: bool) -> None:
         """It is live, or lost."""
 
     def picture(self, unit: AccessUnit) -> None:
@@ -140,11 +140,11 @@ class Recorder:
             if ended.is_set():
                 thread.join()
 
-    def begin(self, lesson_id: str, clock: LessonClock, *, goes_on: bool) -> None:
-        """A lesson begins, or (``goes_on``) is taken up again by a kit that died in it."""
+    def begin(self, lesson_id: str, clock: LessonClock, *, goes_on: bool, cut_off: bool) -> None:
+        """A lesson begins, or (``goes_on``) is taken up again by a kit that died in it; ``cut_off``: in a segment."""
         self._shelf.claim(lesson_id)
         self._trouble = None
-        self._items.put(Begin(lesson_id, clock, goes_on))
+        self._items.put(Begin(lesson_id, clock, goes_on, cut_off))
 
     def picture(self, unit: AccessUnit) -> None:
         """Take a picture. Never blocks."""

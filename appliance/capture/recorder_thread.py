@@ -39,11 +39,12 @@ _CAUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """A lesson begins, or (``goes_on``) is taken up again."""
+    """A lesson begins, or (``goes_on``) is taken up again; ``cut_off``: a segment was in the making."""
 
     lesson_id: str
     clock: LessonClock
     goes_on: bool
+    cut_off: bool
 
 
 class Word(Enum):
@@ -164,8 +165,8 @@ class RecorderThread:
             boot_id=boot_id(),
         )
         folder.begin(head)
-        if lesson.goes_on:
-            folder.skip()  # the segment that was in the making when the kit died
+        if lesson.cut_off:
+            folder.skip()
         return folder
 
     def _finish(self, lesson: Begin) -> None:

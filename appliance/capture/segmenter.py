@@ -1,6 +1,6 @@
 """Where a recording is cut: pictures, sound and the time go in, segments come out.
 
-Pure: no file, no clock, no thread. A segment begins with a key frame and lasts to the first one that comes two seconds
+Pure: no file, no clock, no thread. A segment begins with a key frame and lasts to the first one that comes 1.8 seconds
 later. Each source covers for the other: without pictures, the last key frame stands still under the voice; without
 sound, there is silence. What nobody captured (the curtain, a dead kit) is a hole, and what follows it says so.
 Used by ``recorder.py``. Not here: a segment's bytes (``cmaf.py``), its number and its file (``recordings/``).
@@ -18,8 +18,9 @@ from appliance.capture.base import SAMPLE_RATE_HZ, AccessUnit, PcmBlock
 from appliance.capture.cmaf import ParameterSets, Picture
 
 US_PER_S = 1_000_000
-TARGET_US = 2 * US_PER_S
-HALF_PICTURE_US = 100_000  # key frames come every 2 s give or take half a picture: so much at 5 a second
+#: What a kit that dies loses is less than this, the wait for the sound, and the write: 2 s in all are promised.
+TARGET_US = 1_800_000
+HALF_PICTURE_US = 100_000  # key frames come give or take half a picture: so much at 5 a second
 ASK_KEY_US = 3 * US_PER_S  # without one by then it is asked for, so that a segment is over within 4 s
 ASK_AGAIN_US = 1 * US_PER_S
 MOST_US = 9 * US_PER_S  # no key frame whatever was asked: the wire's limit is 10 s

@@ -66,8 +66,8 @@ class Recorder:
     async def still(self) -> bytes:
         return JPEG
 
-    def begin_recording(self, lesson: RunningLesson, *, goes_on: bool) -> None:
-        self._note(f"recording {'goes on' if goes_on else 'begins'}")
+    def begin_recording(self, lesson: RunningLesson, *, goes_on: bool, cut_off: bool) -> None:
+        self._note(f"recording {'goes on' if goes_on else 'begins'}{', cut off' if cut_off else ''}")
 
     def end_recording(self) -> None:
         self._note("recording over")
@@ -379,8 +379,10 @@ async def test_a_restarted_kit_goes_on_with_its_lesson(stage: Stage, curtain: bo
     assert 600 <= face.lesson.clock.now_us() / 1e6 < 605
     if curtain:
         assert "capture open" not in stage.seen.told
+        assert "recording goes on" in stage.seen.told
     else:
         await stage.seen.until_told("capture open")
+        assert "recording goes on, cut off" in stage.seen.told
 
 
 async def test_a_recording_that_is_lost_is_told_on_the_lamp_the_panel_and_to_the_relay_and_so_is_its_return(

@@ -25,7 +25,7 @@ from tests.tcp_link import TcpLink
 CAMERA = 'kind = "simulated"\nwidth = 640\nheight = 360\nfps = 15'
 OUTAGE_S = 60.0  # as long as the promise speaks of; the lesson teaches on meanwhile
 PICTURE_HOLE_US = 1_500_000  # less than a segment: a loaded machine leaves some pictures out before they are encoded
-SEGMENT_US = 2_700_000  # two seconds, what a machine stalls, and the wait for the sound
+SEGMENT_US = 2_000_000  # what a kill may cost
 
 
 @asynccontextmanager

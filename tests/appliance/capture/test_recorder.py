@@ -109,7 +109,7 @@ def _whole(folder: Path, entries: dict[int, IndexEntry]) -> bytes:
 
 async def test_a_lesson_is_recorded_whole_with_a_hole_for_the_curtain_and_closed_at_its_end(tmp_path: Path) -> None:
     async with _stage(tmp_path) as stage:
-        stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False)
+        stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False, cut_off=False)
         await stage.lesson(0, 5 * S)
         stage.recorder.pause()
         stage.film.force_key_frame()
@@ -128,29 +128,32 @@ async def test_a_lesson_is_recorded_whole_with_a_hole_for_the_curtain_and_closed
     assert (end.segments, end.duration_us) == (5, 24 * S)
 
 
-async def test_a_lesson_taken_up_again_leaves_out_a_number_and_says_that_there_is_a_hole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cut_off", [True, False], ids=["in a segment", "behind the curtain"])
+async def test_a_lesson_taken_up_again_says_that_there_is_a_hole_and_leaves_out_the_number_of_what_is_lost(
+    tmp_path: Path, cut_off: bool
+) -> None:
     async with _stage(tmp_path) as stage:
-        stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False)
+        stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False, cut_off=False)
         await stage.lesson(0, 5 * S)
         await stage.ears.until(lambda: len(stage.ears.entries) == 2)
     async with _stage(tmp_path) as again:
-        again.recorder.begin(LESSON, again.ears.clock(), goes_on=True)
+        again.recorder.begin(LESSON, again.ears.clock(), goes_on=True, cut_off=cut_off)
         await again.lesson(9 * S, 14 * S)
         await again.ears.until(lambda: len(again.ears.entries) >= 2)
         again.recorder.finish()
         await again.ears.until(lambda: bool(again.ears.closed))
     entries = LessonFolder(again.folder).entries
-    # One number is left out for what a kill took in the making; this recorder was stopped, and kept that piece as 2.
-    assert [entry.n for entry in entries.values()] == [0, 1, 2, 4, 5, 6]
+    # One number is left out for what a kill takes in the making; this recorder was stopped, and kept that piece as 2.
+    assert [entry.n for entry in entries.values()] == [0, 1, 2, *([4, 5, 6] if cut_off else [3, 4, 5])]
     assert [entry.start_us for entry in entries.values() if entry.discontinuity] == [9 * S]
 
 
 async def test_a_lesson_that_ends_as_soon_as_it_goes_on_is_closed(tmp_path: Path) -> None:
     async with _stage(tmp_path) as stage:
-        stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False)
+        stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False, cut_off=False)
         await stage.lesson(0, 5 * S)
     async with _stage(tmp_path) as again:
-        again.recorder.begin(LESSON, again.ears.clock(), goes_on=True)
+        again.recorder.begin(LESSON, again.ears.clock(), goes_on=True, cut_off=True)
         again.ears.now_us = 60 * S
         again.recorder.finish()
         await again.ears.until(lambda: again.ears.closed == [LESSON])
@@ -161,7 +164,7 @@ async def test_a_lesson_that_ends_as_soon_as_it_goes_on_is_closed(tmp_path: Path
 
 async def test_what_is_in_the_making_when_the_kit_stops_is_kept_and_the_lesson_is_not_closed(tmp_path: Path) -> None:
     async with _stage(tmp_path) as stage:
-        stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False)
+        stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False, cut_off=False)
         await stage.lesson(0, 3 * S)
     folder = LessonFolder(stage.folder)
     assert folder.end_us >= 3 * S
@@ -173,7 +176,7 @@ async def test_a_full_card_is_told_and_recording_comes_back_by_itself_with_a_hol
         ballast = disk / "somebody else's"
         ballast.write_bytes(bytes(1000 * 1024))
         async with _stage(disk) as stage:
-            stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False)
+            stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False, cut_off=False)
             await stage.lesson(0, 9 * S)
             await stage.ears.until(lambda: bool(stage.ears.troubles))
             assert stage.ears.troubles == [
@@ -196,7 +199,7 @@ async def test_a_read_only_card_is_told_and_nothing_breaks(tmp_path: Path) -> No
     with small_disk(tmp_path, 1024) as disk:
         remount(disk, "ro")
         async with _stage(disk) as stage:
-            stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False)
+            stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False, cut_off=False)
             await stage.lesson(0, 5 * S)
             await stage.ears.until(lambda: bool(stage.ears.troubles))
             assert "read-only" in (stage.ears.troubles[0] or "")
@@ -218,7 +221,7 @@ async def test_a_card_that_stands_still_costs_what_does_not_fit_into_the_queue_a
 
     write = durable.write_durably
     async with _stage(tmp_path, queue_bytes=700_000) as stage:
-        stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False)
+        stage.recorder.begin(LESSON, stage.ears.clock(), goes_on=False, cut_off=False)
         await stage.lesson(0, 5 * S)
         monkeypatch.setattr(lesson_folder, "write_durably", stuck)
         for at_us in range(5 * S + 20_000, 30 * S, 20_000):
