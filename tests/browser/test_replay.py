@@ -20,6 +20,8 @@ pytestmark = pytest.mark.browser
 FORBIDDEN_STORAGE = """
 Object.defineProperty(window, "localStorage", { get() { throw new DOMException("denied", "SecurityError"); } });
 """
+#: Chromium plays HLS itself, too, since its version 142; it is asked to where a page cannot (as on iPhones before iOS 17.1).
+NO_MEDIA_SOURCE = "delete globalThis.MediaSource; delete globalThis.ManagedMediaSource;"
 #: What the video element plays is a recording, and a picture of it is there.
 PLAYS_RECORDING = """
 () => {
@@ -91,6 +93,35 @@ async def test_a_lesson_is_rewound_caught_up_with_and_replayed_after_its_end(
     await page.get_by_role("button", name="Закрыть запись").click()
     await until_watching(page, "live")
     assert await page.get_by_text("Урок окончен").first.is_visible()
+
+
+async def test_a_browser_that_plays_hls_itself_and_lets_no_page_do_it_rewinds_and_replays(
+    school: RunningSchool, browser: Browser
+) -> None:
+    page = await blank_page(browser)
+    await page.add_init_script(NO_MEDIA_SOURCE)
+    libraries: list[str] = []
+    page.on("request", lambda request: libraries.append(request.url) if "hls.mjs" in request.url else None)
+    await page.goto(school.class_url)
+    await school.kit.press("start")
+    live_us = (await until_new_frames(page))[-1]["capture_us"]
+    await until_recorded_s(page, 14)
+
+    await page.get_by_role("button", name="Назад на 10 секунд").click()
+    await until_true(page, PLAYS_RECORDING)
+    recorded = await until_new_frames(page, 20)
+    await page.get_by_role("button", name="В эфир").click()
+    await until_watching(page, "live")
+    after = await until_new_frames(page)
+    assert after[0]["capture_us"] > max(live_us, recorded[-1]["capture_us"])
+
+    await school.kit.hold_to_end()
+    await until_state(page, "over")
+    await page.locator("#replays-list .watch").click()
+    await until_true(page, PLAYS_RECORDING)
+    replayed = await until_new_frames(page, 20)
+    assert replayed[0]["capture_us"] < recorded[0]["capture_us"]
+    assert libraries == []
 
 
 async def test_without_udp_the_lesson_comes_a_little_late_until_there_is_a_direct_way(
