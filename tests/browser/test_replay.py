@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 FORBIDDEN_STORAGE = """
 Object.defineProperty(window, "localStorage", { get() { throw new DOMException("denied", "SecurityError"); } });
 """
-#: Chromium plays HLS itself, too, since its version 142; it is asked to where a page cannot (as on iPhones before iOS 17.1).
+#: As on iPhones before iOS 17.1. Chromium, too, plays HLS itself where a page cannot (since its version 142).
 NO_MEDIA_SOURCE = "delete globalThis.MediaSource; delete globalThis.ManagedMediaSource;"
 #: What the video element plays is a recording, and a picture of it is there.
 PLAYS_RECORDING = """
