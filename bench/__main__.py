@@ -11,6 +11,7 @@ from bench import machine
 from bench.cost import processes, viewers
 from bench.encoded import encoded
 from bench.figures import Figure, table
+from bench.flood import flooded
 from bench.live import glass_to_glass, open_to_picture, press_to_picture
 from bench.loss import loss
 from bench.press_edge import press_edge
@@ -22,7 +23,7 @@ from tests.browser.chromium import chromium
 from tests.running import FoundedSchool, running_school
 
 TOGETHER = ("press", "open", "glass", "skew", "cpu", "viewers")  # in one school
-BENCHES = (*TOGETHER, "edge", "encoded", "uplink", "loss", "recording", "replay")
+BENCHES = (*TOGETHER, "edge", "encoded", "uplink", "loss", "recording", "replay", "flood")
 
 
 def main() -> None:
@@ -59,6 +60,8 @@ async def _run(wanted: list[str], runs: int, seconds: float) -> None:
         if "replay" in wanted:
             async with chromium() as browser:
                 figures += await replay(Path(folder) / "replay", founded, browser)
+        if "flood" in wanted:
+            figures += await flooded(Path(folder) / "flood", founded, seconds)
     print(table(figures))
 
 

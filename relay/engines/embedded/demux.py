@@ -33,9 +33,13 @@ class _Claim:
 class Demux:
     """The directory of transports by user fragment and by address."""
 
-    def __init__(self, counters: Counters, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, counters: Counters, clock: Callable[[], float], own: Callable[[Path], Path] = lambda path: path
+    ) -> None:
+        """``own``: makes a way that a publisher shares with nobody."""
         self._counters = counters
         self._clock = clock
+        self._own = own
         self._by_ufrag: dict[str, tuple[Transport, Generation]] = {}
         self._by_address: dict[Address, Transport] = {}
         self._claims: dict[bytes, _Claim] = {}  # by the transaction id of the probe
@@ -129,6 +133,8 @@ class Demux:
         claim.path.send(claim.answer)
         self._learn(transport, claim.path.address)
         transport.take_path(claim.path, self._clock(), chosen=claim.nominated)
+        if transport.connected and transport.user.accepts_rtp:
+            transport.leave_shared(self._own)
         if claim.nominated and claim.generation is transport.generations[-1]:
             self._retire_older(transport)
 

@@ -21,6 +21,7 @@ from relay.engines.embedded.channel import FAST_TICK_S, Channel
 from relay.engines.embedded.counters import Counters
 from relay.engines.embedded.demux import Demux
 from relay.engines.embedded.dtls import PROFILES, Endpoint, Fingerprint, Profile
+from relay.engines.embedded.ice import HOUSE
 from relay.engines.embedded.publisher import Publisher
 from relay.engines.embedded.transport import Transport, new_generation
 from relay.engines.embedded.turns import Turns
@@ -63,8 +64,8 @@ class EmbeddedEngine:
         self._max_sessions = max_sessions
         self._counters = Counters()
         self._endpoint = Endpoint(srtp_profiles)
-        self._demux = Demux(self._counters, time.monotonic)
-        self._udp = UdpPort(self._demux.receive, self._counters)
+        self._udp = UdpPort(self._counters, HOUSE)
+        self._demux = Demux(self._counters, time.monotonic, self._udp.own)
         self._candidates: tuple[Candidate, ...] = ()
         self._sessions: dict[str, _Session] = {}
         self._half_open: dict[str, _Session] = {}
@@ -83,7 +84,7 @@ class EmbeddedEngine:
 
     async def start(self) -> None:
         """Bind sockets and run. Raises ``OSError`` when the port is taken."""
-        self._udp.open(self._host, self._wanted_port)
+        self._udp.open(self._host, self._wanted_port, self._demux.receive)
         try:
             advertise = self._advertise or ((self._host,) if self._host else ())
             self._candidates = await candidates(advertise, self._udp.port, self._udp.families)
@@ -302,6 +303,7 @@ class EmbeddedEngine:
         publishers = [user for user in users if isinstance(user, Publisher) and user.connected(now_s)]
         return {
             **self._counters.as_mapping(),
+            "datagrams_turned_away": self._udp.turned_away,
             "sessions_now": len(self._sessions),
             "sessions_half_open_now": len(self._half_open),
             "channels_now": len(self._channels),

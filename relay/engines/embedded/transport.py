@@ -7,6 +7,7 @@ event loop's clock. It owns no timer: ``engine.py`` calls ``resend_handshake`` a
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,6 +64,7 @@ class Transport:
         "_chosen",
         "_counters",
         "_dtls",
+        "_give_back",
         "_opener",
         "_resend_after_s",
         "_resend_at_s",
@@ -84,6 +86,7 @@ class Transport:
         self._counters = counters
         self._dtls = dtls.Session(endpoint, role, agreement.fingerprints)
         self._opener: Opener | None = None
+        self._give_back: Callable[[], None] = lambda: None  # the socket to itself, if it has one
         self._started = False
         self._chosen = False  # the peer has nominated a path
         self._resend_after_s = RESEND_FIRST_S
@@ -118,6 +121,13 @@ class Transport:
             self._started = True
             self._dtls.start()
             self._flush(now_s)
+
+    def leave_shared(self, own: Callable[[Path], Path]) -> None:
+        """Go on through a socket that hears this peer alone, if ``own`` makes one for its path."""
+        path = own(self.path) if self.path is not None else None
+        if path is not None and path is not self.path:
+            self._give_back()
+            self.path, self._give_back = path, path.give_back
 
     def leave(self, address: Address) -> None:
         """Somebody else has proved to be at this address."""
@@ -192,6 +202,7 @@ class Transport:
         for datagram in self._dtls.close():
             if path is not None:
                 path.send(datagram)
+        self._give_back()
 
     def _flush(self, now_s: float) -> None:
         datagrams = self._dtls.take_outgoing()

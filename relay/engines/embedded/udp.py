@@ -1,7 +1,11 @@
 """The one UDP port: an IPv4 and an IPv6 socket with the same number, drained in batches, and the way back to a peer.
 
-Knows nothing of what travels. A reply leaves from the very address that the peer wrote to, or its ICE agent would not
-know it: where the kernel would choose another one, the packet carries it along (RFC 3542's PKTINFO).
+A publisher gets a socket to itself on the same port: the kernel puts what comes from its address into that socket's own
+buffer, so that no flood of strangers, whatever they send, pushes a lesson's packets out.
+
+Knows nothing of what travels, apart from what ``doorkeeper.py`` has the kernel turn away. A reply leaves from the very
+address that the peer wrote to, or its ICE agent would not know it: where the kernel would choose another one, the
+packet carries it along (RFC 3542's PKTINFO).
 """
 
 from __future__ import annotations
@@ -12,9 +16,11 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from copy import copy
 
 from relay.engines.embedded.burst import SOL_UDP, UDP_SEGMENT, Run
 from relay.engines.embedded.counters import Counters
+from relay.engines.embedded.doorkeeper import keep_door, turned_away
 
 Address = tuple[str, int] | tuple[str, int, int, int]
 Ancillary = Sequence[tuple[int, int, bytes]]
@@ -23,6 +29,7 @@ Receive = Callable[[bytes, Address, Ancillary, socket.socket], None]
 MAX_DATAGRAM = 1500  # larger ones cannot have come over Ethernet unfragmented, and none of ours is
 BUFFER_BYTES = 4 * 1024 * 1024  # a second of a busy relay; the kernel caps it at net.core.[rw]mem_max
 BATCH = 64  # datagrams per wake-up, so that a flood leaves time for timers
+MAX_OWN = 256  # publishers with a socket to themselves; further ones share, as viewers do
 PORT_TRIES = 16  # port 0: the number that IPv4 gave may be taken on IPv6
 
 _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 49, 50  # linux/in6.h; not in Python's socket module on every platform
@@ -36,22 +43,30 @@ _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUP
 class Path:
     """The way to one peer: which socket, which remote address, and which local address if it must be named."""
 
-    __slots__ = ("_ancillary", "_counters", "_segments", "_socket", "address")
+    __slots__ = ("_ancillary", "_counters", "_segments", "address", "give_back", "local", "socket")
 
     def __init__(self, sock: socket.socket, address: Address, ancillary: Ancillary, counters: Counters) -> None:
-        self._socket = sock
+        self.socket = sock
         self.address = address
+        self.local = _local_address(ancillary)
+        self.give_back: Callable[[], None] = lambda: None
         self._counters = counters
         self._ancillary = _source_to_name(address, ancillary)
         self._segments = knows_segments(sock)
+
+    def through(self, sock: socket.socket, give_back: Callable[[], None]) -> Path:
+        """The same way by another socket of this port; ``give_back`` closes that."""
+        path = copy(self)
+        path.socket, path.give_back = sock, give_back
+        return path
 
     def send(self, data: bytes | memoryview) -> None:
         """Send now or drop: a full buffer is loss like any other, and must delay nobody else."""
         try:
             if self._ancillary is None:
-                self._socket.sendto(data, self.address)
+                self.socket.sendto(data, self.address)
             else:
-                self._socket.sendmsg([data], self._ancillary, 0, self.address)
+                self.socket.sendmsg([data], self._ancillary, 0, self.address)
         except BlockingIOError:
             self._counters.send_blocked += 1
         except OSError:
@@ -71,7 +86,7 @@ class Path:
         if self._ancillary is not None:
             ancillary = [*self._ancillary, *ancillary]
         try:
-            self._socket.sendmsg([view], ancillary, 0, self.address)
+            self.socket.sendmsg([view], ancillary, 0, self.address)
         except BlockingIOError:
             self._counters.send_blocked += count
         except OSError as error:
@@ -94,14 +109,26 @@ def knows_segments(sock: socket.socket) -> bool:
 def _source_to_name(address: Address, ancillary: Ancillary) -> Ancillary | None:
     """The PKTINFO to send with; ``None`` where the kernel picks the same source address by itself."""
     for level, kind, data in ancillary:
-        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO and len(data) >= 8:
-            local, info = data[4:8], struct.pack("@i4s4s", 0, data[4:8], bytes(4))
-        elif level == socket.IPPROTO_IPV6 and kind == _IPV6_PKTINFO and len(data) >= 16:
-            local, info = data[:16], data[:16] + bytes(4)
-        else:
-            continue
-        return None if _default_source(address) == local else [(level, kind, info)]
+        local = _local_of(level, kind, data)
+        if local is not None:
+            info = struct.pack("@i4s4s", 0, local, bytes(4)) if len(local) == 4 else local + bytes(4)
+            return None if _default_source(address) == local else [(level, kind, info)]
     return None
+
+
+def _local_of(level: int, kind: int, data: bytes) -> bytes | None:
+    """Our own address, packed, that a datagram was sent to."""
+    if level == socket.IPPROTO_IP and kind == _IP_PKTINFO and len(data) >= 8:
+        return data[4:8]
+    if level == socket.IPPROTO_IPV6 and kind == _IPV6_PKTINFO and len(data) >= 16:
+        return data[:16]
+    return None
+
+
+def _local_address(ancillary: Ancillary) -> str | None:
+    """The same as text."""
+    packed = next((found for item in ancillary if (found := _local_of(*item)) is not None), None)
+    return str(ipaddress.ip_address(packed)) if packed is not None else None
 
 
 def _default_source(address: Address) -> bytes | None:
@@ -116,28 +143,34 @@ def _default_source(address: Address) -> bytes | None:
 
 
 class UdpPort:
-    """Both sockets. ``receive`` is called for every datagram on the event loop."""
+    """Both sockets, and those of publishers.
 
-    def __init__(self, receive: Receive, counters: Counters) -> None:
-        self._receive = receive
+    ``house``: what every user fragment that is known here begins with.
+    """
+
+    def __init__(self, counters: Counters, house: str) -> None:
+        self._receive: Receive = lambda *_: None
         self._counters = counters
+        self._house = house
         self._sockets: list[socket.socket] = []
+        self._own: set[socket.socket] = set()  # of one peer each
+        self._turned_away = 0  # at sockets that are closed
         self.port = 0
 
-    def open(self, host: str, port: int) -> None:
-        """Bind ``port`` (0: any that is free on both families) and read. ``host`` empty: all addresses of both
-        families. Raises ``OSError``."""
+    def open(self, host: str, port: int, receive: Receive) -> None:
+        """Bind ``port`` (0: any that is free on both families) and read: ``receive`` is called for every datagram on
+        the event loop. ``host`` empty: all addresses of both families. Raises ``OSError``."""
+        self._receive = receive
         self._sockets = _bind(host, port)
         self.port = self._sockets[0].getsockname()[1]
-        loop = asyncio.get_running_loop()
         for sock in self._sockets:
-            loop.add_reader(sock, self._drain, sock)
+            self._read(sock, sock, None)
 
     def close(self) -> None:
         """Release the port."""
-        for sock in self._sockets:
-            asyncio.get_running_loop().remove_reader(sock)
-            sock.close()
+        for sock in [*self._own, *self._sockets]:
+            self._close(sock)
+        self._own.clear()
         self._sockets.clear()
 
     @property
@@ -145,7 +178,40 @@ class UdpPort:
         """The address families that are bound."""
         return frozenset(sock.family for sock in self._sockets)
 
-    def _drain(self, sock: socket.socket) -> None:
+    @property
+    def turned_away(self) -> int:
+        """How many datagrams the kernel kept from us: strangers' checks, and what found a buffer full."""
+        return self._turned_away + sum(turned_away(sock) for sock in [*self._own, *self._sockets])
+
+    def own(self, path: Path) -> Path:
+        """The same way through a socket that hears this peer alone, which its owner gives back; ``path`` itself if it
+        has one, or none is to be had."""
+        shared = path.socket
+        if shared in self._own or shared.fileno() < 0 or path.local is None or len(self._own) >= MAX_OWN:
+            return path
+        try:
+            sock = _connected(shared, path.local, self.port, path.address)
+        except OSError:  # out of descriptors, or the address went: the shared one serves as before
+            return path
+        self._own.add(sock)
+        self._read(sock, shared, path.address)
+        return path.through(sock, lambda: self._give_back(sock))
+
+    def _give_back(self, sock: socket.socket) -> None:
+        if sock in self._own:  # from here on the peer is heard on the shared one
+            self._own.discard(sock)
+            self._close(sock)
+
+    def _read(self, sock: socket.socket, shared: socket.socket, peer: Address | None) -> None:
+        keep_door(sock, self._house)
+        asyncio.get_running_loop().add_reader(sock, self._drain, sock, shared, peer)
+
+    def _close(self, sock: socket.socket) -> None:
+        asyncio.get_running_loop().remove_reader(sock)
+        self._turned_away += turned_away(sock)
+        sock.close()
+
+    def _drain(self, sock: socket.socket, shared: socket.socket, peer: Address | None) -> None:
         counters, receive = self._counters, self._receive
         for _ in range(BATCH):
             try:
@@ -159,9 +225,32 @@ class UdpPort:
             if flags & socket.MSG_TRUNC:
                 counters.datagrams_oversized += 1
             else:
-                receive(data, address, ancillary, sock)
+                # Others got in between bind and connect: they are answered by the socket that stays.
+                receive(data, address, ancillary, sock if address == peer else shared)
             if sock.fileno() < 0:  # closed by what it received
                 return
+
+
+def _connected(shared: socket.socket, local: str, port: int, address: Address) -> socket.socket:
+    """A socket on a port that another one has.
+
+    That one shares it for this moment only, so that a second relay still finds the port taken.
+    """
+    sock = socket.socket(shared.family, socket.SOCK_DGRAM)
+    try:
+        _prepare(sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            scope = (0, address[3]) if len(address) == 4 else ()
+            sock.bind((local, port, *scope))
+            sock.connect(address)
+        finally:
+            shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _bind(host: str, port: int) -> list[socket.socket]:
@@ -192,16 +281,20 @@ def _bind_once(host: str, port: int) -> list[socket.socket]:
 def _socket(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
-        else:
-            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        _prepare(sock)
         sock.bind((host, port))
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def _prepare(sock: socket.socket) -> None:
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
