@@ -67,6 +67,8 @@ make_root() {
         --root-user-action=ignore --disable-pip-version-check /tmp/*.whl && rm /tmp/*.whl'
     locked_packages requirements/kit.txt "$ROOT/opt/parta/lib/python3.13/site-packages"
     virtual_camera "$ROOT"
+    # As pip does and uv does not. The kit may not write there: each of its processes would compile it all anew.
+    as_root chroot "$ROOT" python3 -m compileall -q /opt/parta/lib/python3.13/site-packages /opt/site
 }
 
 make_disk() {

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 class Patience:
     """How long a worker may take before it counts as hung."""
 
-    load_s: float = 15.0  # a Zero 2 W reads Python, libcamera and their libraries from a memory card
+    load_s: float = 45.0  # in all: a slow board reads libcamera from a memory card, and would from the start again
     first_picture_s: float = 10.0  # from then on: the sensor starts, and its exposure settles
     silent_s: float = 2.0  # sixty pictures; nobody raises when a camera is unplugged, frames just stop
     close_s: float = 1.2  # with reap_s within kit.py's STOP_LESSON_S; closing a lost camera can block for ever
@@ -39,7 +39,7 @@ class Patience:
     @property
     def silent_at_most_s(self) -> float:
         """By then it gives pictures, or is lost."""
-        return self.silent_s + self.failures * (self.load_s + self.first_picture_s + self.reap_s)
+        return self.silent_s + self.load_s + self.failures * (self.first_picture_s + self.reap_s)
 
 
 async def _stay() -> None:
@@ -101,6 +101,7 @@ class WorkerStream:
         self._worker: WorkerChild | None = None
         self._first: AccessUnit | None = None
         self._failures = 0
+        self._load_left_s = patience.load_s
         self._settles_s = 0.0
         self._wishes: dict[Kind, int] = {}  # that each later worker is told as well
 
@@ -173,10 +174,19 @@ class WorkerStream:
         self._worker.open(self._clock)
         patience = self._patience
         self._settles_s = loop.time() + patience.load_s + patience.first_picture_s + patience.settled_s
-        await self._worker.loaded(patience.load_s)
+        await self._loaded(self._worker)
         self._first = await self._worker.next(patience.first_picture_s)
         self.view = self._worker.view
         self._settles_s = loop.time() + patience.settled_s
+
+    async def _loaded(self, worker: WorkerChild) -> None:
+        """Wait for its libraries. All tries in a row share the time: one that is slow may take that of the others."""
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        try:
+            await worker.loaded(self._load_left_s)
+        finally:
+            self._load_left_s = max(0.0, self._load_left_s - (loop.time() - began_s))
 
     async def _next(self) -> AccessUnit:
         if self._first is not None:
@@ -194,9 +204,14 @@ class WorkerStream:
         if isinstance(error, Refused) and not self.gave:
             raise CameraUnavailable(str(error)) from error  # it can say why: nothing would change at once
         if asyncio.get_running_loop().time() >= self._settles_s:
-            self._failures = 0
+            self._failures, self._load_left_s = 0, self._patience.load_s
         self._failures += 1
         self.restarts += 1
+        if self._load_left_s <= 0:
+            self.lost = True
+            raise CameraUnavailable(
+                f"the camera's libraries were not loaded within {self._patience.load_s:g} s"
+            ) from error
         if self._failures >= self._patience.failures:
             self.lost = True
             raise CameraUnavailable(f"the camera failed {self._failures} times in a row: {error}") from error

@@ -18,6 +18,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from contextlib import suppress
 
 from appliance.capture.base import Camera, CameraStream, Preparing, SensorView
@@ -27,6 +28,8 @@ from appliance.errors import CameraUnavailable, KitError
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 LOG_FORMAT = "%(levelname)-7s %(name)s: %(message)s"
+
+log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -45,8 +48,10 @@ class Worker:
         """Build the camera, open it when told, and send what it gives, until the line or the camera ends."""
         await asyncio.get_running_loop().create_unix_connection(lambda: self._link, sock=line)
         try:
+            began_s = time.monotonic()
             camera = await asyncio.to_thread(build, factory, options)
             self._link.send(Kind.LOADED)
+            log.info("the camera's libraries took %.1f s to load", time.monotonic() - began_s)
             await self._film(camera, await self._clock)
             self._link.send(Kind.ENDED)
         except (KitError, OSError) as error:
