@@ -86,6 +86,8 @@ class Endpoint:
         self.context.set_min_proto_version(_DTLS_1_2)
         self.context.set_max_proto_version(_DTLS_1_2)
         self.context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_QUERY_MTU)
+        # No peer resumes: each joins with a new certificate. OpenSSL would keep every session, and that, for minutes.
+        self.context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         # Trust comes from the fingerprint in the SDP, checked after the handshake; any certificate passes until then.
         self.context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
         self.context.use_certificate(certificate)

@@ -271,6 +271,7 @@ class EmbeddedEngine:
             self._channels.pop(channel.name, None)
             self._busy.discard(channel)
             self._turns.discard(channel)
+        session.user.detach()
 
     # -- what is asked of a channel
 

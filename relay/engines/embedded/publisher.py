@@ -105,6 +105,10 @@ class Publisher:
         self._past: set[int] = set()  # SSRCs that were replaced
         self._clock_shift: int | None = None  # from the publisher's NTP time to the relay's
 
+    def detach(self) -> None:
+        """The session is over: see ``Viewer.detach``."""
+        self.transport = None
+
     def connected(self, now_s: float) -> bool:
         """Whether the session is up and its peer was heard lately."""
         transport = self.transport

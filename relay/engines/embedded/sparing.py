@@ -15,7 +15,7 @@ from relay.engines.embedded.outlet import Outlet
 from relay.engines.embedded.rtp import TIMESTAMP_MASK
 from relay.engines.embedded.timeline import KeyFrame, Timeline
 
-EVERY_S = 1.75  # between two key frames: the kit makes one every 2 s, and more when somebody asks
+EVERY_S = 1.75  # between two key frames: the kit makes one every 1.8 s, and more when somebody asks
 CREDIT_BYTES = 2500  # two packets back to back
 REPEAT_S = 0.15  # after a key frame's last packet: then it is sent again, for nothing else would show that it was lost
 REPORT_S = 0.25  # while something is on its way: the answers tell how long the queue is

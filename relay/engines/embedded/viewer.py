@@ -81,6 +81,12 @@ class Viewer:
             timeline = self._audience.timeline(line.kind)
             self.outlets[line.kind] = Outlet(timeline, line, self.outgoing[line.kind], transport, self._counters)
 
+    def detach(self) -> None:
+        """The session is over: let go of what knows the viewer, so that all of it is freed now, OpenSSL's part too.
+        A cycle would wait for the garbage collector, which counts Python objects alone and comes late."""
+        self.transport = None
+        self.outlets = {}
+
     @property
     def connected(self) -> bool:
         """Whether packets can be sent to it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 from collections.abc import Callable
 
@@ -10,6 +11,8 @@ import pytest
 
 from relay.engines.embedded import EmbeddedEngine, rtcp, transport
 from relay.engines.embedded import engine as engine_module
+from relay.engines.embedded.publisher import Publisher
+from relay.engines.embedded.viewer import Viewer
 from relay.errors import ChannelBusy, EngineFull, FragmentRejected, OfferRejected, SessionUnknown
 from tests.relay.engines.raw_peer import (
     Camera,
@@ -28,6 +31,24 @@ FRAGMENT = "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\nm=video 9 UDP/TLS/RTP/SAVPF 106\r\
 
 def some_offer(direction: str = "recvonly") -> str:
     return offer(*RawPeer(endpoint()).offer_args, direction=direction)
+
+
+def sessions_in_memory() -> int:
+    return sum(isinstance(thing, Viewer | Publisher | transport.Transport) for thing in gc.get_objects())
+
+
+async def test_a_session_that_ended_is_freed_at_once_and_waits_for_no_garbage_collector(engine: EmbeddedEngine) -> None:
+    gc.collect()
+    before = sessions_in_memory()
+    gc.disable()
+    try:
+        async with raw_publisher(engine, "kit") as kit, raw_viewer(engine) as viewer:
+            assert sessions_in_memory() == before + 4
+            engine.end(viewer.session_id)
+            engine.end(kit.session_id)
+        await until(lambda: sessions_in_memory() == before)
+    finally:
+        gc.enable()
 
 
 async def test_another_publisher_is_refused_while_the_first_is_live(engine: EmbeddedEngine) -> None:
