@@ -23,8 +23,8 @@ from appliance.recordings.lesson_folder import read_head, read_index, segment_na
 from appliance.recordings.shelf import Shelf
 from bench.cost import cpu_shares
 from bench.figures import Figure
+from bench.replayed import replayed
 from tests.appliance.capture.long_lesson import recorded
-from tests.recording.replay import Codes, complete, download
 from tests.running import FoundedSchool, RunningSchool, running_school
 
 LESSON_S = 45 * 60
@@ -33,7 +33,6 @@ TICK_S = 0.002
 FPS = 30
 FILM_S = 4  # encoded beforehand, and shown again and again: what is measured is the recorder
 SETTLE_S = 6.0  # beyond the start, whose rates are not those of a lesson
-PICTURE_HOLE_US = 1_500_000
 
 
 async def recording(folder: Path, founded: FoundedSchool, length_s: float) -> list[Figure]:
@@ -54,13 +53,10 @@ async def _cpu(folder: Path, founded: FoundedSchool, length_s: float) -> list[Fi
         without = (await cpu_shares([school.kit.program.pid], length_s))[school.kit.program.pid]
     async with _lesson(folder / "with", founded, "enabled = true") as school:
         recording_too = (await cpu_shares([school.kit.program.pid], length_s))[school.kit.program.pid]
-        status = await school.kit.status()
-        at_risk_s = _at_risk_s(school.kit.folder / "state" / "recordings" / status["lesson"]["id"])
-        await school.kit.hold_to_end()
-        (replay,) = await complete(school.relay.http, school.class_url)
-        codes = Codes.of(await download(school.relay.http, school.relay.url, replay))
+        lesson_id = (await school.kit.status())["lesson"]["id"]
+        at_risk_s = _at_risk_s(school.kit.folder / "state" / "recordings" / lesson_id)
+        judged = await replayed(school)
     base = Figure("kit: CPU, 720p30, not recorded", "% of a core", tuple(without))
-    taught_ms = status["lesson"]["elapsed_s"] * 1000
     return [
         base,
         Figure("kit: CPU, 720p30, recorded and uploaded", "% of a core", tuple(recording_too)),
@@ -68,8 +64,7 @@ async def _cpu(folder: Path, founded: FoundedSchool, length_s: float) -> list[Fi
         Figure(
             "kit: from a segment's first picture to its file on the disk: what a kill costs at most", "s", at_risk_s, 2
         ),
-        Figure("replay: holes between pictures", "", (len(codes.holes(PICTURE_HOLE_US)),), 0),
-        Figure("replay: shorter than the lesson taught", "ms", (max(0.0, taught_ms - replay["duration_ms"]),), 500),
+        *judged,
     ]
 
 

@@ -25,6 +25,7 @@ from bench import machine
 from bench.cost import silent_viewers
 from bench.figures import Figure, table
 from bench.live import glass_to_glass
+from bench.replayed import replayed
 from bench.skew import picture_voice_skew
 from tests.browser.chromium import chromium
 from tests.running import FoundedSchool, RunningSchool, running_school
@@ -98,9 +99,10 @@ async def soak(folder: Path, founded: FoundedSchool, minutes: float) -> list[Fig
             await asyncio.wait([crowds])
         last = await _look(school, browser)
         status = await school.kit.status()
+        judged = await replayed(school)
     figures = [figure for program in watched for figure in program.figures()]
     figures.append(Figure("kit: times the link was lost", "", (status["link"]["reconnects"],), median_at_most=0))
-    return figures + _compared(first, last)
+    return figures + _compared(first, last) + judged
 
 
 async def _watch(watched: list[Watched], crowds: asyncio.Task[None], length_s: float) -> None:
