@@ -23,11 +23,12 @@ from relay.classroom.rate import GuessLimit
 from relay.classroom.registry import TICK_S, LiveRegistry
 from relay.clock import moment
 from relay.engines.base import Engine
-from relay.engines.embedded import EmbeddedEngine
+from relay.engines.embedded import EmbeddedEngine, InProcess
+from relay.engines.workers import CannotStart, WorkerPool
 from relay.errors import RelayError
 from relay.house import House, free_bytes
 from relay.service_report import status_text, vitals_of
-from relay.settings import RelaySettings, TurnSection
+from relay.settings import MediaSection, RelaySettings, TurnSection
 from relay.store.database import Database, opened_database
 from relay.store.enrolment import Enrolment
 from relay.store.keeping import Keeping
@@ -149,15 +150,21 @@ async def _open_store(
 
 
 async def _start_engine(settings: RelaySettings, metrics: Metrics, stack: AsyncExitStack) -> Engine:
-    media = settings.media
-    engine = EmbeddedEngine(port=media.port, advertise=media.advertise, max_sessions=media.max_sessions)
+    engine = _engine(settings.media)
     stack.push_async_callback(_close_engine, engine)
     try:
         await engine.start()
     except OSError as error:
-        raise CannotServe(_port_trouble("media.port", "UDP", media.port, error)) from error
+        port = error.port if isinstance(error, CannotStart) else settings.media.port
+        raise CannotServe(_port_trouble("media.port", "UDP", port, error)) from error
     metrics.engine(engine.counters)
     return engine
+
+
+def _engine(media: MediaSection) -> Engine:
+    if media.workers == 1:
+        return InProcess(EmbeddedEngine(port=media.port, advertise=media.advertise, max_sessions=media.max_sessions))
+    return WorkerPool(media.workers, port=media.port, advertise=media.advertise, max_sessions=media.max_sessions)
 
 
 def _ice_servers(turn: TurnSection) -> IceServers:
@@ -180,11 +187,13 @@ async def _serve_web(settings: RelaySettings, relay: Relay, stack: AsyncExitStac
         await web.TCPSite(runner, settings.web.host, settings.web.port).start()
     except OSError as error:
         raise CannotServe(_port_trouble("web.port", "TCP", settings.web.port, error)) from error
-    _log.info("serving %s on %s:%d, media on UDP %d", *_addresses(settings))
+    _log.info("serving %s on %s:%d, media on UDP %s", *_addresses(settings))
 
 
-def _addresses(settings: RelaySettings) -> tuple[str, str, int, int]:
-    return settings.web.public_url, settings.web.host, settings.web.port, settings.media.port
+def _addresses(settings: RelaySettings) -> tuple[str, str, int, str]:
+    media = settings.media
+    ports = str(media.port) if media.workers == 1 else f"{media.port} to {media.last_port}"
+    return settings.web.public_url, settings.web.host, settings.web.port, ports
 
 
 def _port_trouble(key: str, protocol: str, port: int, error: OSError) -> str:

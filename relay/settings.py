@@ -15,7 +15,8 @@ import msgspec
 
 from config.strict_toml import ConfigurationError, load
 
-Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+MAX_PORT = 65535
+Port = Annotated[int, msgspec.Meta(ge=1, le=MAX_PORT)]
 #: RFC 7065. Nothing that could break out of a Link header.
 _TURN_URL = re.compile(r"turns?:([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(\?transport=(udp|tcp))?")
 
@@ -43,15 +44,22 @@ class WebSection(_Section, frozen=True, kw_only=True):
 
 
 class MediaSection(_Section, frozen=True, kw_only=True):
-    """``[media]``: the one UDP port. ``advertise`` are the addresses that peers are told; empty: this machine's.
+    """``[media]``: the one UDP port, or the first of ``workers``, each a process with a port of its own. ``advertise``
+    are the addresses that peers are told; empty: this machine's.
 
     An entry is ``203.0.113.7``, ``2001:db8::7``, or with a port where a router forwards another one:
-    ``203.0.113.7:18443``, ``[2001:db8::7]:18443``.
+    ``203.0.113.7:18443``, ``[2001:db8::7]:18443``; of several workers that is the first one's.
     """
 
     port: Port = 8443
     advertise: tuple[str, ...] = ()
     max_sessions: Annotated[int, msgspec.Meta(ge=1)] = 2000
+    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+
+    @property
+    def last_port(self) -> int:
+        """The last of the UDP ports."""
+        return self.port + self.workers - 1
 
 
 class TurnSection(_Section, frozen=True, kw_only=True):
@@ -100,6 +108,11 @@ def load_settings(path: Path) -> RelaySettings:
     if settings.web.announce and _is_loopback(settings.web.public_url):
         raise ConfigurationError(
             f"{path}: web.announce: is true, and web.public_url is good on this machine only; say how kits reach it"
+        )
+    if settings.media.last_port > MAX_PORT:
+        raise ConfigurationError(
+            f"{path}: media.workers: {settings.media.workers} of them need the UDP ports {settings.media.port} to "
+            f"{settings.media.last_port}, and there are {MAX_PORT}; choose a lower media.port"
         )
     for url in settings.turn.urls:
         if not _TURN_URL.fullmatch(url):

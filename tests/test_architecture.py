@@ -49,7 +49,8 @@ ADAPTERS: Mapping[str, tuple[str, ...]] = {
     "appliance.hw.simulated": ("appliance.panels",),
     "appliance.hw.gpio": ("appliance.panels",),
     "appliance.stream": ("appliance.kit", "appliance.relay_link"),
-    "relay.engines.embedded": ("relay.app",),
+    "relay.engines.embedded": ("relay.app", "relay.engines.workers.process"),
+    "relay.engines.workers": ("relay.app",),
     "relay.archive.local": ("relay.archive.places",),
     "relay.archive.bucket": ("relay.archive.places",),
 }

@@ -1,1 +1,1 @@
-"""What carries live media inside the relay: ``embedded`` (in-process, default), later ``livekit`` (a cluster)."""
+"""What carries live media inside the relay: ``embedded`` (in its own process), or several of it (``workers``)."""

@@ -7,7 +7,7 @@ publisher, and outlive it. Not here: who may do what (``relay/web``), and what a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -58,8 +58,13 @@ class ChannelDelivery:
         return self.publisher is not None and self.picture_fresh and self.sound_fresh and reached
 
 
+#: What pupils on a channel get where nobody is.
+NOBODY = ChannelDelivery(publisher=None, picture_fresh=False, sound_fresh=False, viewers=0, viewers_receiving=0)
+
+
 class Engine(Protocol):
-    """Live media, one per relay process."""
+    """Live media, one per relay. What is awaited may be answered by another process (``workers``); what is not is
+    known here, and takes effect soon."""
 
     async def start(self) -> None:
         """Bind sockets and run. Raises ``OSError`` when the port is taken."""
@@ -69,14 +74,14 @@ class Engine(Protocol):
         """End every session (peers get a DTLS close_notify) and release everything. Safe to call twice."""
         ...
 
-    def publish(self, channel: str, publisher: str, offer: str) -> Answer:
+    async def publish(self, channel: str, publisher: str, offer: str) -> Answer:
         """Accept a sendonly WHIP offer. The same publisher replaces its older session.
 
         Raises ``OfferRejected``, ``ChannelBusy``, ``EngineFull``; then nothing was allocated.
         """
         ...
 
-    def watch(self, channel: str, offer: str) -> Answer:
+    async def watch(self, channel: str, offer: str) -> Answer:
         """Accept a recvonly WHEP offer; the viewer may wait for a publisher. Raises ``OfferRejected``,
         ``EngineFull``."""
         ...
@@ -89,20 +94,20 @@ class Engine(Protocol):
         """The session's present ETag. Raises ``SessionUnknown``."""
         ...
 
-    def patch(self, session_id: str, fragment: str) -> str | None:
+    async def patch(self, session_id: str, fragment: str) -> str | None:
         """Apply an SDP fragment (RFC 8840). ``None``: trickled candidates taken; text: the fragment that answers an
         ICE restart, after which ``etag_of`` has changed. Raises ``SessionUnknown``, ``FragmentRejected``."""
         ...
 
-    def choose_picture(self, session_id: str, chosen: PictureChoice) -> None:
+    async def choose_picture(self, session_id: str, chosen: PictureChoice) -> None:
         """A viewer's own wish. Raises ``SessionUnknown``, also for a publisher's session."""
         ...
 
-    def picture_of(self, session_id: str) -> ViewerPicture:
+    async def picture_of(self, session_id: str) -> ViewerPicture:
         """What a viewer is sent of the picture. Raises ``SessionUnknown``, also for a publisher's session."""
         ...
 
-    def end(self, session_id: str) -> None:
+    async def end(self, session_id: str) -> None:
         """End one session and free everything of it. Raises ``SessionUnknown``."""
         ...
 
@@ -120,6 +125,10 @@ class Engine(Protocol):
 
     def delivery(self, channel: str) -> ChannelDelivery:
         """What pupils on this channel get now."""
+        ...
+
+    def counters(self) -> Mapping[str, float]:
+        """Totals since the start, and how things are now (``*_now``)."""
         ...
 
     def subscribe(self, changed: Callable[[str], None]) -> Callable[[], None]:

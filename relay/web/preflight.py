@@ -30,31 +30,32 @@ _UPLOAD_AGAIN_S = 5
 
 
 class Trials:
-    """The timers that end trials which nobody ended."""
+    """The tasks that end trials which nobody ended."""
 
     def __init__(self) -> None:
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self.uploading: set[str] = set()  # the kits that do
 
     def began(self, engine: Engine, session_id: str) -> None:
         """End this one in time."""
-        self._timers[session_id] = asyncio.get_running_loop().call_later(TRIAL_S, self._expire, engine, session_id)
+        self._tasks[session_id] = asyncio.create_task(self._expire(engine, session_id), name="trial")
 
     def over(self, session_id: str) -> None:
         """It was ended."""
-        timer = self._timers.pop(session_id, None)
-        if timer is not None:
-            timer.cancel()
+        task = self._tasks.pop(session_id, None)
+        if task is not None:
+            task.cancel()
 
     def close(self) -> None:
         """The relay stops; the engine ends the sessions."""
-        for session_id in list(self._timers):
+        for session_id in list(self._tasks):
             self.over(session_id)
 
-    def _expire(self, engine: Engine, session_id: str) -> None:
-        self._timers.pop(session_id, None)
+    async def _expire(self, engine: Engine, session_id: str) -> None:
+        await asyncio.sleep(TRIAL_S)
+        self._tasks.pop(session_id, None)
         with suppress(SessionUnknown):  # replaced by the same kit's next trial, or silent for long
-            engine.end(session_id)
+            await engine.end(session_id)
 
 
 TRIALS = web.AppKey("preflight_trials", Trials)
@@ -65,7 +66,7 @@ async def begin(request: web.Request) -> web.Response:
     kit_id = (await request.app[AUTH].kit(request)).kit_id
     offer = await read_offer(request)
     engine = request.app[RELAY].engine
-    answer = engine.publish(_channel(kit_id), kit_id, offer)
+    answer = await engine.publish(_channel(kit_id), kit_id, offer)
     request.app[TRIALS].began(engine, answer.session_id)
     return created(answer, f"/preflight/{answer.session_id}")
 
@@ -77,7 +78,7 @@ async def end(request: web.Request) -> web.Response:
     engine = request.app[RELAY].engine
     if engine.channel_of(session_id) != _channel(kit_id):
         raise SessionUnknown("no such session")
-    response = ended(engine, session_id)
+    response = await ended(engine, session_id)
     request.app[TRIALS].over(session_id)
     return response
 

@@ -52,16 +52,16 @@ async def patched(request: web.Request, engine: Engine, session_id: str) -> web.
     if not _matches(wanted, engine.etag_of(session_id)):
         raise web.HTTPPreconditionFailed(text="the session's ICE was restarted since: this ETag is stale")
     fragment = text_of(await read_body(request, MAX_SDP_BYTES))
-    answer = engine.patch(session_id, fragment)
+    answer = await engine.patch(session_id, fragment)
     if answer is None:
         return web.Response(status=204)
     headers = {hdrs.ETAG: f'"{engine.etag_of(session_id)}"'}
     return web.Response(text=answer, content_type=FRAGMENT, headers=headers)
 
 
-def ended(engine: Engine, session_id: str) -> web.Response:
+async def ended(engine: Engine, session_id: str) -> web.Response:
     """DELETE frees everything, whatever If-Match says."""
-    engine.end(session_id)
+    await engine.end(session_id)
     return web.Response()
 
 

@@ -32,7 +32,7 @@ async def watch(request: web.Request) -> web.Response:
     strict = _wants_no_waiting(request)
     if strict and engine.delivery(school_class.class_id).publisher is None:
         raise NothingToWatch("nobody publishes to this class now")
-    answer = engine.watch(school_class.class_id, offer)
+    answer = await engine.watch(school_class.class_id, offer)
     response = with_ice_servers(request, created(answer, f"/whep/{school_class.link}/{answer.session_id}"))
     if strict:
         response.headers["Preference-Applied"] = STRICT
@@ -63,7 +63,7 @@ async def look(request: web.Request) -> web.Response:
 
 async def picture(request: web.Request) -> web.Response:
     """``GET /whep/<link>/<session>/picture``: how much of the picture this viewer is sent, and what it asked for."""
-    return _picture_json(request, await _session(request))
+    return await _picture_json(request, await _session(request))
 
 
 async def choose_picture(request: web.Request) -> web.Response:
@@ -71,8 +71,8 @@ async def choose_picture(request: web.Request) -> web.Response:
     session_id = await _session(request)
     need_content_type(request, "application/json", "Accept")
     chosen = _choice(await read_body(request, MAX_CHOICE_BYTES))
-    request.app[RELAY].engine.choose_picture(session_id, chosen)
-    return _picture_json(request, session_id)
+    await request.app[RELAY].engine.choose_picture(session_id, chosen)
+    return await _picture_json(request, session_id)
 
 
 def _choice(body: bytes) -> PictureChoice:
@@ -87,8 +87,8 @@ def _choice(body: bytes) -> PictureChoice:
     raise BadRequest(f"chosen has to be one of {', '.join(get_args(PictureChoice))}")
 
 
-def _picture_json(request: web.Request, session_id: str) -> web.Response:
-    seen = request.app[RELAY].engine.picture_of(session_id)
+async def _picture_json(request: web.Request, session_id: str) -> web.Response:
+    seen = await request.app[RELAY].engine.picture_of(session_id)
     return web.json_response({"chosen": seen.chosen, "sent": seen.sent})
 
 
@@ -101,7 +101,7 @@ async def patch(request: web.Request) -> web.Response:
 async def end(request: web.Request) -> web.Response:
     """``DELETE /whep/<link>/<session>``"""
     session_id = await _session(request)
-    return ended(request.app[RELAY].engine, session_id)
+    return await ended(request.app[RELAY].engine, session_id)
 
 
 def _wants_no_waiting(request: web.Request) -> bool:

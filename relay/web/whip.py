@@ -5,11 +5,13 @@ Nothing is allocated before the bearer holds. A session is shown only to the pub
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from aiohttp import web
 
-from relay.errors import SessionUnknown
+from relay.errors import ChannelBusy, LessonOver, SessionUnknown
 from relay.web.auth import AUTH, Publisher
-from relay.web.context import RELAY
+from relay.web.context import RELAY, Relay
 from relay.web.sessions import created, ended, patched, read_offer, with_ice_servers
 
 
@@ -28,9 +30,12 @@ class PublisherSessions:
         if self._session_of.get(publisher_id) != session_id:
             raise SessionUnknown("no such session")
 
-    def gone(self, publisher_id: str) -> None:
-        """The publisher ended its session."""
-        self._session_of.pop(publisher_id, None)
+    def gone(self, publisher_id: str, session_id: str) -> bool:
+        """The publisher ended this session; ``False`` if it has a newer one by now."""
+        newest = self._session_of.get(publisher_id) == session_id
+        if newest:
+            del self._session_of[publisher_id]
+        return newest
 
 
 SESSIONS = web.AppKey("publisher_sessions", PublisherSessions)
@@ -41,12 +46,26 @@ async def publish(request: web.Request) -> web.Response:
     relay = request.app[RELAY]
     publisher = await request.app[AUTH].publisher(request)
     offer = await read_offer(request)
-    # From here on nothing is awaited: who is where, the session and the lesson change together.
     channel = relay.live.channel_for(publisher.publisher_id, publisher.place, publisher.lesson_id)
-    answer = relay.engine.publish(channel, publisher.publisher_id, offer)
+    answer = await relay.engine.publish(channel, publisher.publisher_id, offer)
+    try:
+        # The engine may have taken its time, and the lesson be over, or elsewhere, by now.
+        moved = relay.live.channel_for(publisher.publisher_id, publisher.place, publisher.lesson_id) != channel
+    except LessonOver:
+        await _withdraw(relay, answer.session_id)
+        raise
+    if moved:
+        await _withdraw(relay, answer.session_id)
+        raise ChannelBusy("the lesson goes on in another class; try again")
+    # From here on nothing is awaited: who is where, the session and the lesson change together.
     request.app[SESSIONS].made(publisher.publisher_id, answer.session_id)
     relay.live.publishes(publisher.publisher_id, publisher.place, publisher.lesson_id)
     return with_ice_servers(request, created(answer, f"/whip/{answer.session_id}"))
+
+
+async def _withdraw(relay: Relay, session_id: str) -> None:
+    with suppress(SessionUnknown):
+        await relay.engine.end(session_id)
 
 
 async def look(request: web.Request) -> web.Response:
@@ -66,9 +85,9 @@ async def end(request: web.Request) -> web.Response:
     """``DELETE /whip/<session>``"""
     publisher, session_id = await _own_session(request)
     relay = request.app[RELAY]
-    response = ended(relay.engine, session_id)
-    request.app[SESSIONS].gone(publisher.publisher_id)
-    relay.live.publisher_left(publisher.publisher_id)
+    response = await ended(relay.engine, session_id)
+    if request.app[SESSIONS].gone(publisher.publisher_id, session_id):
+        relay.live.publisher_left(publisher.publisher_id)
     return response
 
 

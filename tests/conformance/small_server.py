@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler
 from yarl import URL
 
 from relay.engines.base import Engine
-from relay.engines.embedded import EmbeddedEngine
+from relay.engines.embedded import EmbeddedEngine, InProcess
 from relay.errors import RelayError
 from relay.web import sessions
 from relay.web.answers import CORS_HEADERS, RETRY_AFTER_S
@@ -77,9 +77,9 @@ class SmallServer:
     async def _open(self, request: web.Request) -> web.Response:
         offer = await sessions.read_offer(request)
         if self.direction == "sendonly":
-            answer = self.engine.publish(f"class {next(self.numbers)}", "publisher", offer)
+            answer = await self.engine.publish(f"class {next(self.numbers)}", "publisher", offer)
         else:
-            answer = self.engine.watch("class", offer)
+            answer = await self.engine.watch("class", offer)
         return sessions.created(answer, f"/media/{answer.session_id}")
 
     async def _look(self, request: web.Request) -> web.Response:
@@ -90,13 +90,13 @@ class SmallServer:
         return await sessions.patched(request, self.engine, request.match_info["session"])
 
     async def _end(self, request: web.Request) -> web.Response:
-        return sessions.ended(self.engine, request.match_info["session"])
+        return await sessions.ended(self.engine, request.match_info["session"])
 
 
 @asynccontextmanager
 async def small_server(direction: Direction, spoil: Spoil = lambda _, response: response) -> AsyncIterator[Endpoint]:
     """A running server, as a suite asks it."""
-    engine = EmbeddedEngine(port=0, host="127.0.0.1", max_sessions=MAX_SESSIONS)
+    engine = InProcess(EmbeddedEngine(port=0, host="127.0.0.1", max_sessions=MAX_SESSIONS))
     await engine.start()
     runner = web.AppRunner(SmallServer(engine, direction, spoil).app())
     try:

@@ -21,6 +21,7 @@ from tests.conformance.offers import Direction
 from tests.conformance.small_server import MAX_SESSIONS, Spoil, small_server
 from tests.conformance.whep_server import whep_server
 from tests.conformance.whip_server import whip_server
+from tests.relay.engines.any_engine import free_ports
 from tests.running import FoundedSchool, running_relay
 
 NOT_OFFERED_BY_THE_RELAY = {
@@ -44,11 +45,15 @@ def not_offered(results: list[Result]) -> set[str]:
     return {result.key for result in results if result.verdict is Verdict.NOT_OFFERED}
 
 
-async def test_the_relay_keeps_every_duty_that_it_offers(tmp_path: Path, founded_school: FoundedSchool) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_the_relay_keeps_every_duty_that_it_offers(
+    tmp_path: Path, founded_school: FoundedSchool, workers: int
+) -> None:
     secret = tmp_path / "turn.secret"
     secret.write_text("a secret of relay and coturn")
     turn = f'[turn]\nurls = ["turns:turn.example:443?transport=tcp"]\nsecret_file = "{secret}"\n'
-    async with running_relay(tmp_path / "relay", founded_school, more=turn) as relay:
+    more, media_port = f"workers = {workers}\n{turn}", free_ports(workers)
+    async with running_relay(tmp_path / "relay", founded_school, media_port=media_port, more=more) as relay:
         whip = endpoint_at(relay.url + "/whip", "sendonly", founded_school.stream_key, relay.http)
         results = await whip_server.run(whip)
         assert failed(results) == []

@@ -14,9 +14,9 @@ MOST_LATER_MS = 50.0
 
 
 async def test_a_flood_of_checks_and_posts_costs_the_lesson_no_packet_and_no_time(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path, founded_school: FoundedSchool, record_property: Callable[[str, object], None]
 ) -> None:
-    async with flooded_lesson(tmp_path / "relay", FoundedSchool.found(tmp_path)) as lesson:
+    async with flooded_lesson(tmp_path / "relay", founded_school) as lesson:
         before = await lesson.heard(STRETCH_S)
         async with (
             flood("stun", f"127.0.0.1:{lesson.relay.media_port}", STUN_PER_S) as checks,

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from relay.engines.embedded.engine import EmbeddedEngine
+from relay.engines.embedded.in_process import InProcess
 
-__all__ = ["EmbeddedEngine"]
+__all__ = ["EmbeddedEngine", "InProcess"]

@@ -1,7 +1,8 @@
-"""The embedded engine: live media inside the relay's own process, on one UDP port, without a decoder.
+"""The embedded engine: live media inside one process, on one UDP port, without a decoder.
 
 The composition of this package: it opens and ends sessions, owns the sockets and the two timers, and starts no task.
-``relay/engines/base.py`` says what its methods promise; ``docs/architecture.md`` shows a packet's way.
+``relay/engines/base.py`` says what its methods promise, and ``in_process.py`` and ``engines/workers`` make that
+protocol of them; ``docs/architecture.md`` shows a packet's way.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from relay.engines.base import Answer, ChannelDelivery, PictureChoice, ViewerPicture
+from relay.engines.base import NOBODY, Answer, ChannelDelivery, PictureChoice, ViewerPicture
 from relay.engines.embedded import agreement as agreements
 from relay.engines.embedded import sdp
 from relay.engines.embedded.addresses import candidates
@@ -70,6 +71,7 @@ class EmbeddedEngine:
         self._sessions: dict[str, _Session] = {}
         self._half_open: dict[str, _Session] = {}
         self._channels: dict[str, Channel] = {}
+        self.on_ended: Callable[[str], None] = lambda _: None  # told the id of every session that ends
         self._subscribers: list[Callable[[str], None]] = []
         self._told: dict[str, ChannelDelivery] = {}
         self._changed: set[str] = set()
@@ -272,6 +274,7 @@ class EmbeddedEngine:
             self._busy.discard(channel)
             self._turns.discard(channel)
         session.user.detach()
+        self.on_ended(session.id)
 
     # -- what is asked of a channel
 
@@ -284,7 +287,7 @@ class EmbeddedEngine:
     def delivery(self, channel: str) -> ChannelDelivery:
         """What pupils on this channel get now."""
         stage = self._channels.get(channel)
-        return stage.delivery(time.monotonic()) if stage is not None else _NOBODY
+        return stage.delivery(time.monotonic()) if stage is not None else NOBODY
 
     def subscribe(self, changed: Callable[[str], None]) -> Callable[[], None]:
         """Be told of changes."""
@@ -353,7 +356,7 @@ class EmbeddedEngine:
             channel.on_slow_tick(now_s)
             if self._ticks % TICKS_PER_REPORT == 0:
                 channel.on_report_tick(now_s)
-            if channel.delivery(now_s) != self._told.get(channel.name, _NOBODY):
+            if channel.delivery(now_s) != self._told.get(channel.name, NOBODY):
                 self._on_changed(channel)
 
     def _expire(self, now_s: float) -> None:
@@ -374,7 +377,7 @@ class EmbeddedEngine:
         changed, self._changed = self._changed, set()
         for name in changed:
             delivery = self.delivery(name)
-            if delivery == self._told.get(name, _NOBODY):
+            if delivery == self._told.get(name, NOBODY):
                 continue
             if name in self._channels:
                 self._told[name] = delivery
@@ -382,9 +385,6 @@ class EmbeddedEngine:
                 self._told.pop(name, None)
             for subscriber in list(self._subscribers):
                 subscriber(name)
-
-
-_NOBODY = ChannelDelivery(publisher=None, picture_fresh=False, sound_fresh=False, viewers=0, viewers_receiving=0)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -7,7 +7,6 @@ import itertools
 
 import pytest
 
-from relay.engines.base import Engine
 from relay.engines.embedded import EmbeddedEngine, channel
 from relay.engines.embedded.dtls import AEAD_AES_128_GCM, AES128_CM_SHA1_80, Profile
 from tests.relay.engines.raw_peer import (
@@ -237,8 +236,3 @@ async def test_a_publisher_with_rare_key_frames_is_asked_before_they_are_stale(
     async with raw_publisher(engine) as publisher:
         publisher.send(Camera().picture())
         await publisher.next_rtcp(206)
-
-
-def test_it_is_an_engine() -> None:
-    engine: Engine = EmbeddedEngine(port=0)
-    assert engine.delivery("nobody's").publisher is None

@@ -39,13 +39,13 @@ class RecordingEngine:
     async def close(self) -> None:
         self.channels.clear()
 
-    def publish(self, channel: str, publisher: str, offer: str) -> Answer:
+    async def publish(self, channel: str, publisher: str, offer: str) -> Answer:
         answer = self._accept(channel, offer)
         self.publishers[channel] = publisher, answer.session_id
         self.measure(channel, publisher=publisher)
         return answer
 
-    def watch(self, channel: str, offer: str) -> Answer:
+    async def watch(self, channel: str, offer: str) -> Answer:
         return self._accept(channel, offer)
 
     def _accept(self, channel: str, _offer: str) -> Answer:
@@ -64,7 +64,7 @@ class RecordingEngine:
         self.channel_of(session_id)
         return self.etags[session_id]
 
-    def patch(self, session_id: str, fragment: str) -> str | None:
+    async def patch(self, session_id: str, fragment: str) -> str | None:
         self.channel_of(session_id)
         if self.refuse is not None:
             raise self.refuse
@@ -73,16 +73,16 @@ class RecordingEngine:
             self.etags[session_id] = "second"
         return self.fragment_answer
 
-    def choose_picture(self, session_id: str, chosen: PictureChoice) -> None:
+    async def choose_picture(self, session_id: str, chosen: PictureChoice) -> None:
         self.channel_of(session_id)
         self.chosen[session_id] = chosen
 
-    def picture_of(self, session_id: str) -> ViewerPicture:
+    async def picture_of(self, session_id: str) -> ViewerPicture:
         self.channel_of(session_id)
         chosen = self.chosen.get(session_id, "auto")
         return ViewerPicture(chosen=chosen, sent="full" if chosen == "auto" else chosen)
 
-    def end(self, session_id: str) -> None:
+    async def end(self, session_id: str) -> None:
         channel = self.channel_of(session_id)
         del self.channels[session_id]
         if self.publishers.get(channel, ("", ""))[1] == session_id:
@@ -106,7 +106,7 @@ class RecordingEngine:
         self._followers.append(changed)
         return lambda: self._followers.remove(changed)
 
-    def counters(self) -> Mapping[str, int]:
+    def counters(self) -> Mapping[str, float]:
         """What the metrics show."""
         return {"packets_sent": 7, "sessions_now": len(self.channels)}
 
