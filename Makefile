@@ -30,7 +30,9 @@ FUZZ_SECONDS := $(if $(filter-out command line,$(origin SECONDS)),600,$(SECONDS)
 # Half of the whole suite's time is waiting. What fills a core in real time still runs one at a time (tests/conftest.py).
 SIDE_BY_SIDE := -n 2 --dist loadgroup
 
-.PHONY: help run test test-audio check bench bench-fanout fuzz soak screenshots wiring lock test-install test-network test-bucket test-libcamera test-emulated clean
+IMAGE_FAMILY := $(or $(FAMILY),pi5)
+
+.PHONY: help run test test-audio check bench bench-fanout fuzz soak screenshots wiring lock test-install test-network test-bucket test-libcamera test-emulated image image-emulated boot-image test-image clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -93,6 +95,19 @@ test-emulated: $(TESTING) ## boot a whole kit in a virtual machine, press its bu
 	@scripts/set_up.sh emulation
 	@scripts/emulation_vm.sh make
 	PARTA_MACHINE=1 $(PY) -m pytest -s tests/emulation/test_whole_kit.py $(ARGS)
+
+image: $(TESTING) ## make a Pi's image; FAMILY=pi4, pi5, cm4, cm5, pi3 or zero2w. Needs Raspberry Pi's archive
+	@scripts/image.sh pi $(IMAGE_FAMILY)
+
+image-emulated: $(TESTING) $(HLS) ## make the image that boots here under QEMU, of the same layers; needs root
+	@scripts/set_up.sh emulation
+	@scripts/image.sh emulated
+
+boot-image: image-emulated ## boot it, with its serial console here; Ctrl-A X pulls the plug
+	@mkdir -p .cache/image/card && scripts/image.sh boot .cache/image/card
+
+test-image: image-emulated ## boot the image and prove what docs/image.md promises of it; needs root
+	PARTA_IMAGE=1 $(PY) -m pytest -s tests/image $(ARGS)
 
 clean: ## remove what make made: environments, caches, the demo's state
 	rm -rf .venv node_modules .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,6 +1,7 @@
 """The emulated kit from outside: boots it, runs commands in it as root, presses its lines and reads its lamps.
 
-Not here: what the machine is made of (``scripts/emulation_vm.sh``, ``machine/``). Used by ``test_whole_kit.py``.
+Not here: what the machine is made of (``scripts/emulation_vm.sh``, ``machine/``; for the image, ``scripts/image.sh``).
+Used by ``test_whole_kit.py`` and ``tests/image/test_booted_image.py``.
 """
 
 from __future__ import annotations
@@ -115,13 +116,13 @@ class Machine:
 
 
 @asynccontextmanager
-async def running_machine(folder: Path, boot_file: str) -> AsyncIterator[Machine]:
-    """Boot it with ``boot_file`` as ``parta.toml`` on its card; pull its plug at the end."""
+async def running_machine(folder: Path, boot_file: str, script: Path = SCRIPT) -> AsyncIterator[Machine]:
+    """Boot it with ``boot_file`` as ``parta.toml`` on its card; pull its plug at the end. ``script`` boots it."""
     card = folder / "for-the-card.toml"
     card.write_text(boot_file, encoding="utf-8")
     with (folder / "qemu.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            SCRIPT, "boot", folder, card, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+            script, "boot", folder, card, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
         )
     try:
         machine = Machine(folder, *await _agent(folder, process))

@@ -1,0 +1,240 @@
+#!/usr/bin/env bash
+# Makes the kit's image from image-build/: with rpi-image-gen for a Pi, and from Debian 13 alone for QEMU. What is made
+# lies in dist/; what can be used again, in .cache/image.
+#
+#   image.sh emulated              the image that boots here, made of the same layers (image-build/emulation.toml)
+#   image.sh pi FAMILY             a Pi's: pi4, pi5, cm4, cm5, pi3 or zero2w. Needs rpi-image-gen and Raspberry Pi's archive
+#   image.sh boot FOLDER [FILE]    writes the emulated one to a card, FOLDER/disk, unless an older boot did, puts FILE on it as
+#                                  parta.toml, and boots it until it is killed; FOLDER/console.log is the console, FOLDER/agent
+#                                  a socket to the machine's agent. Without FILE the console is this terminal
+#
+# IMAGE_URL: the folder that Imager will fetch the image from. XZ_LEVEL: 0 to 9.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/emulation_parts.sh
+
+IMAGE=.cache/image
+TOOLS=$IMAGE/tools
+PLAN=$IMAGE/plan
+DEBIAN=$IMAGE/debian
+ROOT=$IMAGE/root
+OUT=dist
+NAME=parta-kit
+FAMILIES="pi4 pi5 cm4 cm5 pi3 zero2w"
+PI_ARCHIVE=${PI_ARCHIVE:-http://archive.raspberrypi.com/debian}
+CARD_SIZE=4G
+FIRST_PARTITION=4194304 # genimage.cfg.in: align = 4M
+BUILDS_LGPIO=gcc,libc6-dev,swig,python3-dev,python3-pip,python3-setuptools,python3-wheel
+MAKES_DISKS=genimage,dosfstools,mtools,e2fsprogs,bmap-tools,xz-utils
+
+PYTHON_FROM=(scripts/image.sh requirements/kit.txt pyproject.toml appliance service wire config relay)
+STAND_INS_FROM=(scripts/image.sh requirements/emulation.txt requirements/pins.txt tests/emulation/noise.py)
+DEBIAN_FROM=(scripts/image.sh scripts/image "$PLAN/packages" "$PLAN/essential" image-build/layer/parta-card.d/files
+    tests/emulation/machine/kernel.pref)
+ROOT_FROM=("${DEBIAN_FROM[@]}" "${PYTHON_FROM[@]}" "${STAND_INS_FROM[@]}" image-build systemd tests/emulation/machine
+    tests/emulation/shims tests/emulation/virtual.yaml)
+
+version() { sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml | head -1; }
+# The date of what it is made of: two builds of one commit are one image.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y pyproject.toml)}
+export SOURCE_DATE_EPOCH
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo --preserve-env=SOURCE_DATE_EPOCH "$@"; fi
+}
+
+made_of() { find "$@" -type f -not -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum | sha256sum; }
+
+# once STAMP FUNCTION PATH …: does it when what it is made of has changed.
+once() {
+    local stamp=$IMAGE/$1.made-of work=$2 now
+    shift 2
+    now=$(made_of "$@")
+    [ "$(cat "$stamp" 2>/dev/null)" != "$now" ] || return 0
+    rm -f "$stamp"
+    "$work"
+    echo "$now" >"$stamp"
+}
+
+# in_tools COMMAND …: in the root with the tools, where .cache/image is /work and dist is /dist.
+in_tools() {
+    mkdir -p "$OUT"
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    as_root unshare --mount bash -euc '
+        tools=$1 work=$2 out=$3; shift 3
+        mkdir -p "$tools/work" "$tools/dist"
+        mount --bind "$work" "$tools/work"
+        mount --bind "$out" "$tools/dist"
+        mount -t proc proc "$tools/proc"
+        exec chroot "$tools" env -i PATH=/usr/sbin:/usr/bin TMPDIR=/tmp SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" "$@"' \
+        bash "$(realpath "$TOOLS")" "$(realpath "$IMAGE")" "$(realpath "$OUT")" "$@"
+}
+
+make_tools() {
+    say "making $TOOLS: QEMU, genimage and what builds lgpio, of Debian 13"
+    debian_root "$TOOLS" qemu-system-x86,seabios,ipxe-qemu,$MAKES_DISKS,$BUILDS_LGPIO
+    say "building lgpio of requirements/pins.txt"
+    as_root "$VENV"/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary lgpio --require-hashes \
+        -r requirements/pins.txt -d "$TOOLS/pins"
+    # PYPI=1: with the library in it, as its makers build it for the package index.
+    as_root chroot "$TOOLS" sh -ec 'cd /pins && PYPI=1 pip wheel --quiet --use-pep517 --no-index --no-deps --no-build-isolation *.tar.gz' ||
+        fail "lgpio could not be built"
+}
+
+# python_packages FOLDER UV'S-OPTIONS …: what uv notes of this machine is no part of an image.
+python_packages() {
+    local folder=$1
+    shift
+    as_root "$VENV"/bin/uv pip install --quiet --target "$folder" --python-version 3.13 --no-deps "$@"
+    as_root rm -rf "$folder/bin" "$folder/.lock"
+    as_root find "$folder" \( -name direct_url.json -o -name uv_cache.json -o -name INSTALLER -o -name REQUESTED \
+        -o -name RECORD \) -delete
+}
+
+# make_site FOLDER ARCHITECTURE: Parta's wheel and its locked dependencies.
+make_site() {
+    say "installing Parta's wheel and the locked packages of requirements/kit.txt for $2"
+    rm -rf "$1" "$IMAGE/wheel" && mkdir -p "$1"
+    "$VENV"/bin/python -m hatchling build -t wheel -d "$IMAGE/wheel" >/dev/null
+    python_packages "$1" --python-platform "$2-manylinux_2_28" --only-binary :all: --require-hashes -r requirements/kit.txt
+    python_packages "$1" "$IMAGE"/wheel/*.whl
+}
+make_emulated_site() { make_site "$IMAGE/site" x86_64; }
+
+make_stand_ins() {
+    say "installing picamera2, gpiozero and lgpio in the place of Raspberry Pi's packages"
+    rm -rf "$IMAGE/emulation-site" "$IMAGE/frames" && mkdir -p "$IMAGE/emulation-site" "$IMAGE/frames"
+    python_packages "$IMAGE/emulation-site" --python-platform x86_64-manylinux_2_28 --only-binary :all: --require-hashes \
+        -r requirements/emulation.txt
+    python_packages "$IMAGE/emulation-site" "$TOOLS"/pins/{colorzero,gpiozero,lgpio}-*.whl
+    "$VENV"/bin/python -m tests.emulation.noise "$IMAGE/frames"
+}
+
+make_debian() {
+    say "making $DEBIAN: the packages of the layers, which takes some minutes"
+    # shellcheck disable=SC2016 # $1 is mmdebstrap's
+    debian_root "$DEBIAN" "$(cat "$PLAN/packages")" --essential-hook="$PWD/$PLAN/essential" --setup-hook='
+        mkdir -p "$1/etc/apt/preferences.d"; cp '"$(cat "$PLAN/preferences")"' "$1/etc/apt/preferences.d/kernel.pref"'
+}
+
+# What is where in the root, for the emulation's list of differences; a folder's times change with what is in it.
+inventory() {
+    as_root find "$ROOT" \( -type d -printf '/%P\t%y %m %U:%G\n' \) -o -printf '/%P\t%y %m %U:%G %s %T@ %l\n' | sort
+}
+
+make_root() {
+    say "making $ROOT: Parta, its units and this image's files"
+    as_root rm -rf "$ROOT" && as_root cp -a --reflink=auto "$DEBIAN" "$ROOT"
+    as_root env IGconf_parta_site="$PWD/$IMAGE/site" "$PLAN/customize" "$ROOT"
+    inventory >"$IMAGE/before"
+    as_root env EMULATION_SITE="$PWD/$IMAGE/emulation-site" EMULATION_FRAMES="$PWD/$IMAGE/frames" "$PLAN/stand-ins" "$ROOT"
+    inventory >"$IMAGE/after"
+    "$VENV"/bin/python -m scripts.image within "$IMAGE/before" "$IMAGE/after"
+    forget_the_making
+    "$VENV"/bin/python -m scripts.image bill "$ROOT" "$IMAGE/bill.json" "$(version)" "$SOURCE_DATE_EPOCH"
+}
+
+# Logs and caches of the making, and every date that is later than the source's.
+forget_the_making() {
+    as_root find "$ROOT/var/log" "$ROOT/var/cache" "$ROOT/tmp" "$ROOT/run" -mindepth 1 -not -type d -delete
+    as_root rm -rf "$ROOT"/var/lib/apt/lists/* "$ROOT"/etc/{passwd,group,shadow,gshadow,subuid,subgid}-
+    as_root find "$ROOT" -newermt "@$SOURCE_DATE_EPOCH" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+}
+
+make_image() {
+    say "making the disk: firmware, read-only root, and what is kept"
+    as_root rm -rf "$IMAGE"/{input,output,genimage,card-root} && mkdir -p "$IMAGE"/{input,output,genimage}
+    as_root cp -a --reflink=auto "$ROOT" "$IMAGE/card-root"
+    as_root sh -euc '. "$1/variables"; export IGconf_image_name=$2 IGconf_image_suffix=img
+        exec "$IGconf_image_assetdir/hooks/preimage50-card" "$3" "$4"' sh "$PLAN" "$NAME" "$IMAGE/card-root" "$IMAGE/input"
+    as_root find "$IMAGE/card-root" -newermt "@$SOURCE_DATE_EPOCH" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+    in_tools genimage --rootpath /work/card-root --tmppath /work/genimage --inputpath /work/input \
+        --outputpath /work/output --config /work/input/genimage.cfg >"$IMAGE/genimage.log" 2>&1 ||
+        { cat "$IMAGE/genimage.log" >&2; fail "genimage failed"; }
+    as_root mv "$IMAGE/output/$NAME.img" "$IMAGE/$NAME.img"
+    as_root rm -rf "$IMAGE/card-root" "$IMAGE/genimage" "$IMAGE/output"
+}
+
+pack_emulated() {
+    pack "$NAME.img" "$NAME-$(version)-amd64" emulation
+    cp "$IMAGE/bill.json" "$OUT/$NAME-$(version)-amd64.cdx.json"
+}
+
+# pack IMAGE NAME FAMILY: of an image in .cache/image, the packed one, its block map, its sums and its entry for Imager.
+pack() {
+    local file=$2.img
+    say "packing $OUT/$file.xz"
+    in_tools bmaptool --quiet create -o "/dist/$file.bmap" "/work/$1"
+    in_tools sh -c "xz --threads=0 -${XZ_LEVEL:-6} --keep --stdout /work/$1 >/dist/$file.xz"
+    (cd "$OUT" && sha256sum "$file.xz" "$file.bmap" >"$file.sha256")
+    "$VENV"/bin/python -m scripts.image imager "$OUT/$file.xz" "$3" "${IMAGE_URL:-file://$(realpath "$OUT")}" \
+        "$OUT/$NAME.imager.json" "$(version)" "$SOURCE_DATE_EPOCH"
+    say "made $OUT/$file.xz, $(du -h "$OUT/$file.xz" | cut -f1)"
+}
+
+emulated() {
+    need_root
+    mkdir -p "$IMAGE"
+    "$VENV"/bin/python -m scripts.image plan "$PLAN"
+    once tools make_tools scripts/emulation_parts.sh requirements/pins.txt
+    once site make_emulated_site "${PYTHON_FROM[@]}"
+    once stand-ins make_stand_ins "${STAND_INS_FROM[@]}"
+    once debian make_debian "${DEBIAN_FROM[@]}"
+    once root make_root "${ROOT_FROM[@]}"
+    once image make_image "${ROOT_FROM[@]}"
+    once packed pack_emulated "${ROOT_FROM[@]}"
+    say "$OUT/$NAME-$(version)-amd64.img.xz boots with: make boot-image"
+}
+
+pi() {
+    case " $FAMILIES " in *" $1 "*) ;; *) fail "$1 is no family of boards; known: $FAMILIES" ;; esac
+    "$VENV"/bin/python -c 'import sys, urllib.request as web; web.urlopen(sys.argv[1], timeout=10).close()' \
+        "$PI_ARCHIVE/dists/trixie/InRelease" 2>/dev/null ||
+        fail "Raspberry Pi's archive cannot be reached ($PI_ARCHIVE): a Pi's kernel, firmware and picamera2 are nowhere else. Set PI_ARCHIVE to a mirror of it, or make image-emulated"
+    command -v rpi-image-gen >/dev/null || fail "rpi-image-gen is not here; it comes from Raspberry Pi's GitHub account"
+    mkdir -p "$IMAGE"
+    once tools make_tools scripts/emulation_parts.sh requirements/pins.txt
+    make_site "$IMAGE/site-arm64" aarch64
+    PARTA_VERSION=$(version) rpi-image-gen build -S image-build -c "$1.yaml" -- \
+        IGconf_parta_site="$PWD/$IMAGE/site-arm64" IGconf_sys_workroot="$PWD/$IMAGE/pi-$1"
+    pack "pi-$1/image-$NAME/$NAME.img" "$NAME-$(version)-arm64-$1" "$1"
+}
+
+boot() {
+    local folder serial=file:/machine/console.log
+    [ -e "$IMAGE/image.made-of" ] || fail "$IMAGE/$NAME.img is not there; make image-emulated makes it"
+    folder=$(realpath "$1")
+    [ -z "${2:-}" ] || cp "$2" "$folder/parta.toml"
+    [ -n "${2:-}" ] || serial=mon:stdio
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    exec unshare --mount bash -euc '
+        tools=$1 folder=$2 image=$3 serial=$4
+        mkdir -p "$tools/machine"
+        mount --bind "$folder" "$tools/machine"
+        mount --rbind /dev "$tools/dev"
+        cd /
+        run() { chroot "$tools" env -i PATH=/usr/sbin:/usr/bin TMPDIR=/machine "$@"; }
+        card="/machine/disk@@'$FIRST_PARTITION'"
+        if [ ! "$folder/disk" -nt "$image" ]; then
+            cp --sparse=always "$image" "$folder/disk"
+            truncate -s '$CARD_SIZE' "$folder/disk"
+        fi
+        [ ! -e "$folder/parta.toml" ] || run mcopy -o -i "$card" /machine/parta.toml ::parta.toml
+        for file in vmlinuz initrd.img cmdline.txt; do run mcopy -n -o -i "$card" "::$file" "/machine/$file"; done
+        exec chroot "$tools" env -i PATH=/usr/sbin:/usr/bin TMPDIR=/machine qemu-system-x86_64 \
+            -nodefaults -no-user-config -display none -no-reboot -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 1536 \
+            -kernel /machine/vmlinuz -initrd /machine/initrd.img -append "$(cat "$folder/cmdline.txt")" \
+            -drive file=/machine/disk,format=raw,if=virtio \
+            -netdev user,id=net -device virtio-net-pci,netdev=net,romfile= -device virtio-rng-pci \
+            -serial "$serial" -device virtio-serial-pci \
+            -chardev socket,id=agent,path=/machine/agent,server=on,wait=off \
+            -device virtserialport,chardev=agent,name=parta.test' \
+        bash "$(realpath "$TOOLS")" "$folder" "$(realpath "$IMAGE/$NAME.img")" "$serial"
+}
+
+case "${1:-}" in
+    emulated) emulated ;;
+    pi) pi "${2:?a family of boards: $FAMILIES}" ;;
+    boot) boot "${2:?a folder}" "${3:-}" ;;
+    *) fail "say emulated, pi or boot" ;;
+esac

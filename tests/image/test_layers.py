@@ -1,0 +1,124 @@
+"""image-build/: what rpi-image-gen would refuse is refused here, and what the kit keeps is kept by every layout."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from appliance.settings import KitSettings
+from config.strict_toml import parse
+from scripts.image.imager import FAMILIES
+from scripts.image.layer import LAYERS, LayerWrong, header, read_layer
+
+ROOT = LAYERS.parents[1]
+CONFIGS = LAYERS.parent / "config"
+FILES = LAYERS / "parta-kit.d" / "files"
+SLOTS = {"pi4", "pi5", "cm4", "cm5"}  # what image-rota itself accepts
+#: rpi-image-gen's own layers that ours name, as its repository has them; a name beside these has to be a file of ours.
+THEIRS = {
+    "debian-trixie-arm64-multi", "rpi-debian-trixie", "systemd-min", "image-base", "device-base", "image-rota",
+    "rpi3", "rpi4", "rpi5", "rpi-cm4", "rpi-cm5", "rpizero2w",
+}  # fmt: skip
+GOOD = "# METABEGIN\n# X-Env-Layer-Name: a\n# X-Env-Layer-Version: 1.0.0\n# METAEND\n"
+
+
+def layer_files() -> list[Path]:
+    """Every layer."""
+    return sorted(LAYERS.glob("*.yaml"))
+
+
+def kept() -> list[str]:
+    """The paths that survive an update."""
+    text = (FILES / "etc/rpi-image-gen/slot-shared.d/parta-kit.conf").read_text(encoding="utf-8")
+    assert "Version=1\n" in text
+    return re.findall(r"^Path=(/.*)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", layer_files(), ids=lambda path: path.stem)
+def test_a_layer_is_called_like_its_file_and_needs_only_layers_that_there_are(path: Path) -> None:
+    layer = read_layer(path)
+    assert layer.name == path.stem
+    assert set(layer.requires) <= THEIRS | {each.stem for each in layer_files()}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("mmdebstrap: {}\n", "METABEGIN"),
+        (GOOD.replace("Name: a", "Name:"), "X-Env-Layer-Name is missing"),
+        (GOOD.replace("1.0.0", "1.0"), "three numbers"),
+        (GOOD.replace("# METAEND", "# X-Env-Layer-Needs: b\n# METAEND"), "X-Env-Layer-Needs: no such field"),
+        (GOOD.replace("# METAEND", "# X-Env-Layer-Name: b\n# METAEND"), "twice"),
+        (GOOD.replace("# METAEND", "# X-Env-Var-size: 1\n# METAEND"), "VarPrefix is missing"),
+        (GOOD.replace("# METAEND", "# X-Env-VarPrefix: a\n# X-Env-Var-b-Set: y\n# METAEND"), "no X-Env-Var-b"),
+        (GOOD.replace("# METAEND", "# X-Env-VarPrefix: a\n# X-Env-Var-b: 1\n# X-Env-Var-b-Set: j\n# METAEND"), "'j'"),
+    ],
+)
+def test_a_header_that_rpi_image_gen_would_not_take_is_refused(text: str, said: str) -> None:
+    with pytest.raises(LayerWrong, match=re.escape(said)):
+        header(text, "a.yaml")
+
+
+def test_a_body_with_a_key_that_mmdebstrap_does_not_know_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(GOOD + "---\nmmdebstrap:\n  customise-hooks: [true]\n")
+    with pytest.raises(LayerWrong, match="customise-hooks"):
+        read_layer(path)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES.keys() - {"emulation"}))
+def test_a_family_of_boards_has_its_layers(family: str) -> None:
+    said = yaml.safe_load((CONFIGS / f"{family}.yaml").read_text(encoding="utf-8"))
+    common = yaml.safe_load((CONFIGS / said["include"]["file"]).read_text(encoding="utf-8"))
+    layout = said["image"]["layer"]
+    assert layout == ("image-rota" if family in SLOTS else "parta-card")
+    named = {said["device"]["layer"], layout, *common["layer"].values(), *said.get("layer", {}).values()}
+    assert named <= THEIRS | {path.stem for path in layer_files()}
+    assert ("parta-slots" in named) == (family in SLOTS)
+
+
+def test_all_that_the_units_may_write_is_kept() -> None:
+    units = [ROOT / "systemd/parta-kit.service", ROOT / "systemd/parta-boot-file.service"]
+    text = "\n".join(unit.read_text(encoding="utf-8") for unit in units)
+    writes = {
+        path.removeprefix("-")
+        for line in re.findall(r"^ReadWritePaths=(.*)$", text, re.MULTILINE)
+        for path in line.split()
+    }
+    writes |= {f"/var/lib/{name}" for name in re.findall(r"^StateDirectory=(.*)$", text, re.MULTILINE)}
+    assert writes - {"/boot/firmware"} <= set(kept())
+
+
+def test_what_the_kit_keeps_by_its_settings_is_kept() -> None:
+    settings = parse((FILES / "etc/parta/kit.toml").read_text(encoding="utf-8"), KitSettings, origin="kit.toml")
+    assert settings.kit.state_dir in kept()
+    assert (settings.camera.kind, settings.microphone.kind, settings.panel.kind) == ("picamera2", "alsa", "gpio")
+
+
+def test_the_firewall_lets_in_what_the_kit_listens_on_and_nothing_else() -> None:
+    text = (FILES / "etc/nftables.conf").read_text(encoding="utf-8")
+    assert "hook input priority filter; policy drop;" in text
+    assert re.findall(r"^\s+(tcp|udp) dport (\d+) accept", text, re.MULTILINE) == [
+        ("udp", "5353"),
+        ("tcp", str(KitSettings().setup.port)),
+    ]
+
+
+def test_the_command_is_the_one_that_the_package_declares() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]["parta-kit"]
+    module, _, function = declared.partition(":")
+    text = (FILES / "opt/parta/bin/parta-kit").read_text(encoding="utf-8")
+    assert f"from {module} import {function}\n" in text
+    assert f"sys.exit({function}())" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["parta-kit.d/install", "parta-card.d/hooks/preimage50-card", "parta-kit.d/files/usr/lib/parta/grow"]
+)
+def test_what_is_run_can_be_run(name: str) -> None:
+    assert os.access(LAYERS / name, os.X_OK)
