@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +27,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.util import await_only
 
 from relay.errors import StoreUnavailable
 from relay.store.migrations import HEAD
@@ -32,6 +35,7 @@ from relay.store.register_revision import count_register_changes
 
 UNBROKEN_S = 0.5  # a statement takes milliseconds; one that waits for a lock must not hold up the stop
 BUSY_TIMEOUT_S = 3.0  # the longest that another process's transaction may take before we give up and say so
+LOCKED_AGAIN_S = 0.02  # a write-ahead log is begun in less
 MIGRATIONS = Path(__file__).with_name("migrations")
 _WRITES = "parta_writes"
 _T = TypeVar("_T")
@@ -140,9 +144,25 @@ def _engine(url: str, *, is_sqlite: bool) -> AsyncEngine:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we begin transactions: the driver's own rules know no BEGIN IMMEDIATE
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    _use_write_ahead_log(cursor)
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _use_write_ahead_log(cursor: Any) -> None:
+    """Once in a database's life. SQLite does not wait with it for others who open the same new database, as it does
+    elsewhere: "database is locked" comes at once, until one of them has done it."""
+    patient_until_s = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > patient_until_s:
+                raise
+            await_only(asyncio.sleep(LOCKED_AGAIN_S))
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
