@@ -35,6 +35,7 @@ TICKS_PER_REPORT = 4
 HANDSHAKE_S = 15.0  # ICE and DTLS together, on a bad network, by a person who was asked for nothing
 SILENCE_S = 15.0  # RFC 7675 allows 30; a pupil who left should not count for so long
 MAX_HALF_OPEN = 512  # a whole school that joins in the same second
+MAX_HALF_OPEN_EACH = MAX_HALF_OPEN // 2  # of one channel: whoever has its link cannot shut out every other class
 MAX_GENERATIONS = 3  # of ICE credentials: the used one, and restarts that may yet fail
 _NTP_EPOCH_S = 2_208_988_800  # 1900 to 1970
 
@@ -130,7 +131,7 @@ class EmbeddedEngine:
             half_open = not old.transport.connected
             if half_open or old.user.connected(now_s):
                 raise ChannelBusy("another publisher is live here")
-        self._make_room(1 if old is not None else 0)
+        self._make_room(channel, 1 if old is not None else 0)
         if old is not None:
             self._drop(old, keep_channel=True)
         stage = self._channel(channel)
@@ -142,7 +143,7 @@ class EmbeddedEngine:
     def watch(self, channel: str, offer: str) -> Answer:
         """Accept a WHEP offer."""
         taken = agreements.agree_to_watch(sdp.read_offer(offer))
-        self._make_room(0)
+        self._make_room(channel, 0)
         stage = self._channel(channel)
         session_id = _session_id()
         now_s = time.monotonic()
@@ -150,13 +151,18 @@ class EmbeddedEngine:
         stage.viewers.add(user)
         return self._open(session_id, stage, user, taken, now_s)
 
-    def _make_room(self, leaving: int) -> None:
+    def _make_room(self, channel: str, leaving: int) -> None:
         if not self._candidates:
             raise EngineFull("the engine is not running")
         if len(self._sessions) - leaving >= self._max_sessions:
             raise EngineFull("all sessions are taken")
-        if len(self._half_open) - leaving >= MAX_HALF_OPEN:
+        half_open = len(self._half_open) - leaving
+        if half_open >= MAX_HALF_OPEN:
             raise EngineFull("too many sessions are being opened at once")
+        if half_open < MAX_HALF_OPEN_EACH:
+            return
+        if sum(session.channel.name == channel for session in self._half_open.values()) >= MAX_HALF_OPEN_EACH:
+            raise EngineFull("too many sessions of this class are being opened at once")
 
     def _open(
         self, session_id: str, channel: Channel, user: Publisher | Viewer, taken: Agreement, now_s: float

@@ -110,6 +110,21 @@ async def test_half_open_sessions_are_bounded(engine: EmbeddedEngine, monkeypatc
         engine.watch("7B", some_offer())
 
 
+async def test_one_class_cannot_take_all_half_open_sessions(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "MAX_HALF_OPEN", 4)
+    monkeypatch.setattr(engine_module, "MAX_HALF_OPEN_EACH", 2)
+    for _ in range(2):
+        engine.watch("7B", some_offer())
+    with pytest.raises(EngineFull, match="of this class"):
+        engine.watch("7B", some_offer())
+    for _ in range(2):
+        engine.watch("8A", some_offer())
+    with pytest.raises(EngineFull):
+        engine.watch("9C", some_offer())
+
+
 async def test_half_open_sessions_are_dropped_in_time(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "HANDSHAKE_S", 0.5)
     engine.watch("7B", some_offer())
