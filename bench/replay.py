@@ -14,9 +14,9 @@ from tests.browser.test_replay import PLAYS_RECORDING, shut_udp, until_recorded_
 from tests.running import FoundedSchool, RunningSchool, running_school
 
 TAUGHT_S = 12  # there is a recording to replay, and a live edge to be behind of
-DIRECT_S = 5.0  # what the page gives the direct way before it takes the other (relay/web/pages/static)
 HLS_WITHIN_S = 3.0
-BEHIND_FRAMES = 60  # two seconds, after the player has settled
+PUPILS = 5
+BEHIND_FRAMES = 240  # eight seconds
 
 
 async def replay(folder: Path, founded: FoundedSchool, browser: Browser) -> list[Figure]:
@@ -25,10 +25,9 @@ async def replay(folder: Path, founded: FoundedSchool, browser: Browser) -> list
         replayed_s = await _end_to_replay_s(school, browser)
     async with running_school(folder / "delayed", founded) as school:
         opened_s, behind_s = await _without_udp(school, browser)
-    limit_s = DIRECT_S + HLS_WITHIN_S
     return [
         Figure("lesson's end → its replay plays", "s", (replayed_s,), 3),
-        Figure(f"no UDP: page opened → picture ({DIRECT_S:g} s are the direct way's)", "s", (opened_s,), limit_s),
+        Figure("no UDP: page opened → picture", "s", opened_s, HLS_WITHIN_S),
         Figure("no UDP: behind live", "s", behind_s, 6),
     ]
 
@@ -48,22 +47,26 @@ async def _end_to_replay_s(school: RunningSchool, browser: Browser) -> float:
     return replayed_s
 
 
-async def _without_udp(school: RunningSchool, browser: Browser) -> tuple[float, tuple[float, ...]]:
-    """How long from opening the page to a picture; how far behind live the newest pictures are, in seconds."""
+async def _without_udp(school: RunningSchool, browser: Browser) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Of several pupils, one after the other, in seconds: how long from opening the page to a picture; how far behind
+    live the newest pictures are."""
     await school.kit.press("start")
     status = await school.kit.until_state("live")
     watcher = await pupil(browser, school.class_url)
     await until_recorded_s(watcher, TAUGHT_S)
     await watcher.context.close()
-    page = await blank_page(browser)
-    await shut_udp(page, school.relay)
-    opened_s = time.time()
-    await page.goto(school.class_url)
-    shown_s = await first_picture_s(page, opened_s) - opened_s
-    await until_watching(page, "delayed")
-    behind_s = await _behind_s(page, status["lesson"]["started_unix_us"])
-    await page.context.close()
-    return shown_s, behind_s
+    shown_s: list[float] = []
+    behind_s: list[float] = []
+    for _ in range(PUPILS):
+        page = await blank_page(browser)
+        await shut_udp(page, school.relay)
+        opened_s = time.time()
+        await page.goto(school.class_url)
+        shown_s.append(await first_picture_s(page, opened_s) - opened_s)
+        await until_watching(page, "delayed")
+        behind_s += await _behind_s(page, status["lesson"]["started_unix_us"])
+        await page.context.close()
+    return tuple(shown_s), tuple(behind_s)
 
 
 async def _behind_s(page: Page, started_unix_us: int) -> tuple[float, ...]:

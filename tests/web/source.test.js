@@ -3,22 +3,28 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { Closeness, DELAY_S, hasCaughtUp, isDirectShut, lateOffer, meansLive } from "../../relay/web/pages/static/source.js";
+import { Closeness, DELAY_S, DIRECT_FIRST_MS, hasCaughtUp, isDirectShut, lateOffer, meansLive } from "../../relay/web/pages/static/source.js";
 
 /** @type {{events: "up", media: "down", mediaFailures: number}} */
 const FAILED_ONCE = { events: "up", media: "down", mediaFailures: 1 };
 
 test("where the direct way never was open, one failure tells; where it was, the next try may mend it", () => {
-  assert.equal(isDirectShut(FAILED_ONCE, false), true);
-  assert.equal(isDirectShut(FAILED_ONCE, true), false);
-  assert.equal(isDirectShut({ ...FAILED_ONCE, mediaFailures: 2 }, true), true);
+  assert.equal(isDirectShut(FAILED_ONCE, false, 0), true);
+  assert.equal(isDirectShut(FAILED_ONCE, true, 0), false);
+  assert.equal(isDirectShut({ ...FAILED_ONCE, mediaFailures: 2 }, true, 0), true);
+});
+
+test("where the direct way never was open, its first try is not waited for to its end", () => {
+  const connecting = { events: /** @type {const} */ ("up"), media: /** @type {const} */ ("connecting"), mediaFailures: 0 };
+  assert.equal(isDirectShut(connecting, false, DIRECT_FIRST_MS), true);
+  assert.equal(isDirectShut(connecting, true, DIRECT_FIRST_MS), false);
 });
 
 test("a session that is up, or a relay out of reach, is no shut network", () => {
-  assert.equal(isDirectShut({ ...FAILED_ONCE, media: "up" }, false), false);
-  assert.equal(isDirectShut({ ...FAILED_ONCE, events: /** @type {const} */ ("down") }, false), false);
-  assert.equal(isDirectShut({ ...FAILED_ONCE, media: "connecting", mediaFailures: 0 }, false), false);
-  assert.equal(isDirectShut({ ...FAILED_ONCE, media: "connecting" }, false), true, "a later try that is under way");
+  assert.equal(isDirectShut({ ...FAILED_ONCE, media: "up" }, false, 9000), false);
+  assert.equal(isDirectShut({ ...FAILED_ONCE, events: /** @type {const} */ ("down") }, false, 9000), false);
+  assert.equal(isDirectShut({ ...FAILED_ONCE, media: "connecting", mediaFailures: 0 }, false, DIRECT_FIRST_MS - 1), false);
+  assert.equal(isDirectShut({ ...FAILED_ONCE, media: "connecting" }, false, 0), true, "a later try that is under way");
 });
 
 test("only who plays faster catches up, and only at the end of what there is", () => {

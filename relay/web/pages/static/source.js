@@ -22,6 +22,12 @@ const MOST_S = 3;
 /** Nobody has anything to spare in the first seconds: a wait in them says nothing about the network. */
 const SETTLES_S = 6;
 
+/**
+ * So long the direct way has at first, before the recording is shown meanwhile: four round trips of 300 ms, and the time
+ * to look. If it opens later, it is taken then.
+ */
+export const DIRECT_FIRST_MS = 1500;
+
 /** So close to the recording's end there is no more to hurry for. */
 const CAUGHT_UP_S = 1.5;
 
@@ -34,12 +40,14 @@ const MEANS_LIVE_S = 4;
  * Whether the direct way is shut, while the relay itself can be reached.
  *
  * One failure is enough where it never was open: some networks let no UDP through. Where it was open, the first failure
- * is more likely a hiccup that the next try mends.
+ * is more likely a hiccup that the next try mends. Nor is the failure waited for where the first try takes long.
  * @param {{events: import("./state.js").EventsStatus, media: import("./state.js").MediaStatus, mediaFailures: number}} model
  * @param {boolean} everDirect  media came on the direct way before, in this page
+ * @param {number} waited_ms  how long it has been waited for
  */
-export function isDirectShut({ events, media, mediaFailures }, everDirect) {
-  return events === "up" && media !== "up" && mediaFailures >= (everDirect ? 2 : 1);
+export function isDirectShut({ events, media, mediaFailures }, everDirect, waited_ms) {
+  if (events !== "up" || media === "up") return false;
+  return mediaFailures >= (everDirect ? 2 : 1) || (!everDirect && waited_ms >= DIRECT_FIRST_MS);
 }
 
 /**

@@ -7,7 +7,7 @@
 
 import { Recording } from "./recording.js";
 import { stopAt, stoppedAt } from "./resume.js";
-import { Closeness, DELAY_S, hasCaughtUp, isDirectShut, meansLive } from "./source.js";
+import { Closeness, DELAY_S, DIRECT_FIRST_MS, hasCaughtUp, isDirectShut, meansLive } from "./source.js";
 import { LiveEnd } from "./timeline.js";
 
 /** How often the place is noted where the pupil would stop if the browser went now. */
@@ -38,6 +38,8 @@ export class Watching {
   #picture = false;
   #unplayable = false;
   #everDirect = false;
+  /** @type {number | null} since when the direct way is waited for */
+  #awaitedSince_ms = null;
   #flowing = false;
   #noted_s = 0;
   /** @type {Model | null} */
@@ -242,13 +244,23 @@ export class Watching {
   }
 
   #isShut() {
-    return this.#model !== null && isDirectShut(this.#model, this.#everDirect);
+    const waited_ms = this.#awaitedSince_ms === null ? 0 : performance.now() - this.#awaitedSince_ms;
+    return this.#model !== null && isDirectShut(this.#model, this.#everDirect, waited_ms);
+  }
+
+  /** Looks again when the direct way has had its time at first. */
+  #awaitDirect() {
+    if (this.#awaitedSince_ms !== null || this.#everDirect) return;
+    this.#awaitedSince_ms = performance.now();
+    setTimeout(() => this.#delayIfShut(), DIRECT_FIRST_MS);
   }
 
   #delayIfShut() {
     const { running } = this;
     if (this.#mode !== "live" || running === null || this.#model?.school?.state !== "live") return;
     if (this.#isShut()) this.#begin("delayed", running, null);
+    else if (this.#model.media === "up") this.#awaitedSince_ms = null;
+    else this.#awaitDirect();
   }
 
   /**
