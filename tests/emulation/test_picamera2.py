@@ -29,6 +29,7 @@ from tests.appliance.capture.reading import PATIENCE_S, decoded, take, take_unti
 INTERVAL_US = 33_333
 PI_CAMERA = "appliance.capture.picamera:PiCamera"
 SMALL = {"width": 320, "height": 180}
+STILLS = 15  # at most: on a busy machine most tries lose pictures to something else
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("virtual_camera") is None,
     reason="the virtual camera is not here: make test-libcamera makes a root with it",
@@ -97,15 +98,17 @@ def missing(units: list[AccessUnit]) -> int:
 
 
 async def test_a_still_costs_the_stream_no_more_than_one_picture() -> None:
-    """Against the same stream without one, because a busy machine drops pictures of its own."""
+    """Against the same stream without one, because a busy machine drops pictures of its own: so it may try again."""
     without, within = [], []
     async with pi_camera(width=1280, height=720).open(LessonClock.start()) as stream:
-        for _ in range(5):
+        for _ in range(STILLS):
             without.append(missing(await take(stream, 10)))
             still = asyncio.create_task(stream.still())
             within.append(missing(await take(stream, 10)))
             assert len(await still) > 10_000
-    assert min(within) <= min(without) + 1
+            if min(within) <= min(without) + 1:
+                return
+    pytest.fail(f"pictures missing with a still: {within}; without: {without}")
 
 
 @pytest.mark.parametrize(
