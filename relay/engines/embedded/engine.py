@@ -156,11 +156,8 @@ class EmbeddedEngine:
             raise EngineFull("the engine is not running")
         if len(self._sessions) - leaving >= self._max_sessions:
             raise EngineFull("all sessions are taken")
-        half_open = len(self._half_open) - leaving
-        if half_open >= MAX_HALF_OPEN:
+        if len(self._half_open) - leaving >= MAX_HALF_OPEN:
             raise EngineFull("too many sessions are being opened at once")
-        if half_open < MAX_HALF_OPEN_EACH:
-            return
         if sum(session.channel.name == channel for session in self._half_open.values()) >= MAX_HALF_OPEN_EACH:
             raise EngineFull("too many sessions of this class are being opened at once")
 
