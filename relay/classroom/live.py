@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from relay.classroom.school import EndReason, Lesson
-from relay.engines.base import ChannelDelivery
+from relay.engines.base import NOBODY, ChannelDelivery
 from wire.messages import KitState
 
 StateName = Literal["waiting", "starting", "live", "reconnecting", "curtain", "over"]
@@ -19,8 +19,6 @@ FOREIGN_GONE_S = 30  # a foreign publisher may stumble; it has no other way to s
 KIT_SILENT_S = 6  # three statuses missed: what the kit last said of itself counts no more
 CURTAIN_OPENS_S = 3  # camera and encoder need a moment; a pupil is not told of trouble during it
 LOST_AFTER_S = 6 * 3600  # longer than any school day's outage: a kit that never came back must not teach for ever
-
-NOTHING = ChannelDelivery(publisher=None, picture_fresh=False, sound_fresh=False, viewers=0, viewers_receiving=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class LiveClass:
     """One class: its lessons that are not over (several kits may teach it, one is on stage), and the last one."""
 
     class_id: str
-    delivery: ChannelDelivery = NOTHING
+    delivery: ChannelDelivery = NOBODY
     running: dict[str, Running] = field(default_factory=dict)
     last: Lesson | None = None
     _staged: str | None = None

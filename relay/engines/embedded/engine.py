@@ -28,6 +28,7 @@ from relay.engines.embedded.transport import Transport, new_generation
 from relay.engines.embedded.turns import Turns
 from relay.engines.embedded.udp import UdpPort
 from relay.engines.embedded.viewer import Viewer
+from relay.engines.subscribers import Subscribers
 from relay.errors import ChannelBusy, EngineFull, SessionUnknown
 
 SLOW_TICK_S = 0.25  # how late a change of freshness may be told
@@ -73,7 +74,7 @@ class EmbeddedEngine:
         self._half_open: dict[str, _Session] = {}
         self._channels: dict[str, Channel] = {}
         self.on_ended: Callable[[str], None] = lambda _: None  # told the id of every session that ends
-        self._subscribers: list[Callable[[str], None]] = []
+        self._subscribers = Subscribers()
         self._told: dict[str, ChannelDelivery] = {}
         self._changed: set[str] = set()
         self._busy: set[Channel] = set()
@@ -294,13 +295,7 @@ class EmbeddedEngine:
 
     def subscribe(self, changed: Callable[[str], None]) -> Callable[[], None]:
         """Be told of changes."""
-        self._subscribers.append(changed)
-
-        def unsubscribe() -> None:
-            if changed in self._subscribers:
-                self._subscribers.remove(changed)
-
-        return unsubscribe
+        return self._subscribers.add(changed)
 
     def counters(self) -> Mapping[str, float]:
         """Totals since the start, and how things are now (``*_now``); loss and round trips are means."""
@@ -386,8 +381,7 @@ class EmbeddedEngine:
                 self._told[name] = delivery
             else:
                 self._told.pop(name, None)
-            for subscriber in list(self._subscribers):
-                subscriber(name)
+            self._subscribers.tell(name)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from relay.engines.base import NOBODY, Answer, ChannelDelivery, PictureChoice, ViewerPicture
+from relay.engines.subscribers import Subscribers
 from relay.engines.workers import messages
 from relay.engines.workers.worker import END_S, Session, Worker
 from relay.errors import EngineFull, SessionUnknown
@@ -40,14 +41,14 @@ class WorkerPool:
         ]
         self._max_sessions = max_sessions
         self._tasks: list[asyncio.Task[None]] = []
-        self._subscribers: list[Callable[[str], None]] = []
+        self._subscribers = Subscribers()
         self.workers: list[Worker] = []
 
     # -- life
 
     async def start(self) -> None:
         """Start all, until each has its port. Raises ``CannotStart`` (an ``OSError``) when one is taken."""
-        self.workers = [Worker(start, self._tell) for start in self._starts]
+        self.workers = [Worker(start, self._subscribers.tell) for start in self._starts]
         self._tasks = [asyncio.create_task(one.run(), name=f"media on UDP {one.port}") for one in self.workers]
         try:
             for worker in self.workers:
@@ -187,17 +188,7 @@ class WorkerPool:
 
     def subscribe(self, changed: Callable[[str], None]) -> Callable[[], None]:
         """Be told of changes."""
-        self._subscribers.append(changed)
-
-        def unsubscribe() -> None:
-            if changed in self._subscribers:
-                self._subscribers.remove(changed)
-
-        return unsubscribe
-
-    def _tell(self, channel: str) -> None:
-        for subscriber in list(self._subscribers):
-            subscriber(channel)
+        return self._subscribers.add(changed)
 
     def counters(self) -> Mapping[str, float]:
         """All processes' figures added up, those that ended included; at most a second old."""

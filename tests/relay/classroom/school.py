@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from relay.classroom.live import NOTHING, Moment
+from relay.classroom.live import Moment
 from relay.classroom.register import Register
 from relay.classroom.school import Kit, Lesson, Place, Room, School, SchoolClass, StreamKey
-from relay.engines.base import ChannelDelivery
+from relay.engines.base import NOBODY, ChannelDelivery
 from wire.messages import KitState, KitStatus, LessonRef
 
 SCHOOL = School(school_id="5" * 32, name="Школа № 7")
@@ -87,7 +87,7 @@ class RecordingStage:
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def delivery(self, channel: str) -> ChannelDelivery:
-        return self.measured.get(channel, NOTHING)
+        return self.measured.get(channel, NOBODY)
 
     def end_publisher(self, channel: str) -> None:
         self.asked.append(("end_publisher", channel))

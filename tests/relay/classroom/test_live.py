@@ -13,12 +13,12 @@ from relay.classroom.live import (
     FOREIGN_GONE_S,
     KIT_SILENT_S,
     LOST_AFTER_S,
-    NOTHING,
     OVER_FOR_S,
     LiveClass,
     Moment,
 )
 from relay.classroom.school import Lesson
+from relay.engines.base import NOBODY
 from tests.relay.classroom.school import CLASS, KEY, LESSON, NEXT_LESSON, SECOND_KIT, START_MS, Clock, lesson, media
 from wire.messages import KitState
 
@@ -55,7 +55,7 @@ def test_a_lesson_starts_and_is_live_once_picture_or_sound_arrives(live: LiveCla
 def test_a_lesson_whose_media_stop_is_reconnecting(live: LiveClass, clock: Clock) -> None:
     live.begin(lesson(), clock())
     live.media(media(), clock())
-    live.media(NOTHING, clock())
+    live.media(NOBODY, clock())
     assert told(live, clock) == "reconnecting"
 
 
@@ -70,12 +70,12 @@ def test_the_curtain_is_believed_at_once_and_stays_until_pictures_come_again(liv
     live.media(media(), clock())
     running.kit_says("curtain", clock())
     assert told(live, clock) == "curtain"
-    live.media(NOTHING, clock())
+    live.media(NOBODY, clock())
     running.kit_says("live", clock())
     assert told(live, clock) == "curtain"
     live.media(media(), clock())
     assert told(live, clock) == "live"
-    live.media(NOTHING, clock())
+    live.media(NOBODY, clock())
     assert told(live, clock) == "reconnecting", "an outage after that is an outage"
 
 
@@ -83,7 +83,7 @@ def test_a_curtain_that_opens_onto_nothing_is_an_outage(live: LiveClass, clock: 
     running = live.begin(lesson(), clock())
     live.media(media(), clock())
     running.kit_says("curtain", clock())
-    live.media(NOTHING, clock())
+    live.media(NOBODY, clock())
     running.kit_says("degraded", clock())
     clock.passed_s += CURTAIN_OPENS_S
     assert told(live, clock) == "reconnecting"
@@ -100,7 +100,7 @@ def test_the_farewell_second_does_not_look_like_an_outage(live: LiveClass, clock
     running = live.begin(lesson(), clock())
     live.media(media(), clock())
     running.kit_says("ending", clock())
-    live.media(NOTHING, clock())
+    live.media(NOBODY, clock())
     assert told(live, clock) == "live"
 
 
@@ -132,7 +132,7 @@ def test_a_foreign_lesson_ends_when_its_publisher_stays_away_and_is_dated_back(l
     clock.passed_s = 100
     live.media(media(KEY, picture=False, sound=False), clock())  # connected and silent is still there
     clock.passed_s = 100 + FOREIGN_GONE_S - 1
-    live.media(NOTHING, clock())
+    live.media(NOBODY, clock())
     assert live.overdue(clock()) == []
     clock.passed_s += 1
     [(gone, reason)] = live.overdue(clock())
@@ -156,7 +156,7 @@ def test_of_two_kits_in_one_class_the_one_that_publishes_is_on_stage(live: LiveC
     assert live.on_stage(clock()) is second
     live.media(media(), clock())
     assert live.on_stage(clock()) is first
-    live.media(NOTHING, clock())
+    live.media(NOBODY, clock())
     assert live.on_stage(clock()) is first, "whoever was on stage stays there through an outage"
 
 
@@ -165,7 +165,7 @@ def test_a_kit_that_is_heard_takes_the_stage_from_one_that_went_silent(live: Liv
     first.kit_says("live", clock())
     second.kit_says("degraded", clock())
     live.media(media(), clock())
-    live.media(NOTHING, clock())
+    live.media(NOBODY, clock())
     clock.passed_s += KIT_SILENT_S
     second.kit_says("degraded", clock())
     assert live.on_stage(clock()) is second

@@ -9,8 +9,8 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from relay.classroom.live import NOTHING
-from relay.engines.base import Answer, ChannelDelivery, PictureChoice, ViewerPicture
+from relay.engines.base import NOBODY, Answer, ChannelDelivery, PictureChoice, ViewerPicture
+from relay.engines.subscribers import Subscribers
 from relay.errors import RelayError, SessionUnknown
 
 OFFER = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
@@ -32,7 +32,7 @@ class RecordingEngine:
     key_frames: list[str] = field(default_factory=list)
     chosen: dict[str, PictureChoice] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
-    _followers: list[Callable[[str], None]] = field(default_factory=list)
+    _subscribers: Subscribers = field(default_factory=Subscribers)
 
     async def start(self) -> None: ...
 
@@ -100,11 +100,10 @@ class RecordingEngine:
         self.key_frames.append(channel)
 
     def delivery(self, channel: str) -> ChannelDelivery:
-        return self.measured.get(channel, NOTHING)
+        return self.measured.get(channel, NOBODY)
 
     def subscribe(self, changed: Callable[[str], None]) -> Callable[[], None]:
-        self._followers.append(changed)
-        return lambda: self._followers.remove(changed)
+        return self._subscribers.add(changed)
 
     def counters(self) -> Mapping[str, float]:
         """What the metrics show."""
@@ -117,5 +116,4 @@ class RecordingEngine:
         self.measured[channel] = ChannelDelivery(
             publisher=publisher, picture_fresh=picture, sound_fresh=sound, viewers=viewers, viewers_receiving=viewers
         )
-        for changed in list(self._followers):
-            changed(channel)
+        self._subscribers.tell(channel)
