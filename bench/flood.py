@@ -6,11 +6,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from bench.figures import Figure
-from tests.relay.flooded_lesson import FloodedLesson, flood, flooded_lesson
+from tests.relay.flooded_lesson import (
+    CHECKS_PER_S,
+    MOST_LATER_MS,
+    POSTS_PER_S,
+    FloodedLesson,
+    flood,
+    flooded_lesson,
+)
 from tests.running import FoundedSchool, cpu_seconds
-
-CHECKS_PER_S, POSTS_PER_S = 50_000, 200
-MOST_LATER_MS = 50.0
 
 
 async def flooded(folder: Path, founded: FoundedSchool, seconds: float) -> list[Figure]:

@@ -15,11 +15,9 @@ import av
 import numpy as np
 
 from appliance.capture.base import SAMPLE_RATE_HZ
-from appliance.capture.pictures import plane_views
-from appliance.capture.simulated import timecode
 from bench.figures import Figure
 from bench.skew import skew_ms
-from tests.recording.replay import complete, download
+from tests.recording.replay import complete, download, pictures
 from tests.running import RunningSchool
 
 PICTURE_HOLE_MS = 1500.0
@@ -54,27 +52,10 @@ async def replayed(school: RunningSchool) -> list[Figure]:
 
 
 def _judged(video: bytes) -> tuple[Shown, list[float]]:
-    shown = _shown(video)
-    pictures = [{"shown_ms": at_ms, "capture_us": code_ms * 1000} for at_ms, code_ms in shown]
-    skews_ms = [skew_ms(onset_ms, pictures) for onset_ms in _onsets_ms(video, shown[-1][0] - ENDING_S * 1000)]
+    shown = [(at_s * 1000, code_us / 1000) for at_s, code_us in pictures(video)]
+    seen = [{"shown_ms": at_ms, "capture_us": code_ms * 1000} for at_ms, code_ms in shown]
+    skews_ms = [skew_ms(onset_ms, seen) for onset_ms in _onsets_ms(video, shown[-1][0] - ENDING_S * 1000)]
     return shown, [skew for skew in skews_ms if skew is not None]
-
-
-def _shown(video: bytes) -> Shown:
-    shown: Shown = []
-    with av.open(io.BytesIO(video), "r") as container:
-        container.streams.video[0].thread_type = "AUTO"
-        for frame in container.decode(video=0):
-            assert isinstance(frame, av.VideoFrame)
-            code_us = timecode.read(plane_views(frame)[0])
-            assert code_us is not None, f"picture {len(shown)} has no time code"
-            shown.append((_at_ms(frame), code_us / 1000))
-    return shown
-
-
-def _at_ms(frame: av.VideoFrame | av.AudioFrame) -> float:
-    assert frame.time is not None
-    return frame.time * 1000
 
 
 def _onsets_ms(video: bytes, from_ms: float) -> list[float]:
@@ -84,7 +65,8 @@ def _onsets_ms(video: bytes, from_ms: float) -> list[float]:
     with av.open(io.BytesIO(video), "r") as container:
         for frame in container.decode(audio=0):
             assert isinstance(frame, av.AudioFrame)
-            at_ms = _at_ms(frame)
+            assert frame.time is not None
+            at_ms = frame.time * 1000
             loud = np.flatnonzero(np.abs(frame.to_ndarray()[0]) >= LOUD)
             if not len(loud):
                 quiet += frame.samples

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ import aiohttp
 
 START_S = 30.0  # a cold interpreter on a busy two-core machine
 STOP_S = 8.0  # the programs promise 5 s; the rest is the machine's noise
+UNASKED_PORTS = range(20_000, 32_000)  # below those that the kernel gives to whoever asks for any
 STATE_S = 30.0  # a redial after an outage, with back-off, under load
 
 
@@ -34,6 +36,21 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def free_ports(count: int = 1) -> int:
+    """The first of so many UDP ports in a row that were free on this machine a moment ago, and that nobody is given by
+    chance while their owner is dead."""
+    while True:
+        port = random.choice(UNASKED_PORTS)
+        with ExitStack() as held:
+            try:
+                for number in range(count):
+                    sock = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                    sock.bind(("", port + number))
+            except OSError:
+                continue
+        return port
 
 
 @dataclass

@@ -12,9 +12,8 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.browser.chromium import pupil, until_new_frames, until_state
-from tests.relay.engines.any_engine import free_ports
 from tests.relay.engines.waiting import until
-from tests.running import START_S, FoundedSchool, RunningRelay, RunningSchool, running_school
+from tests.running import START_S, FoundedSchool, RunningRelay, RunningSchool, free_ports, running_school
 
 pytestmark = pytest.mark.browser
 

@@ -21,8 +21,7 @@ from tests.conformance.offers import Direction
 from tests.conformance.small_server import MAX_SESSIONS, Spoil, small_server
 from tests.conformance.whep_server import whep_server
 from tests.conformance.whip_server import whip_server
-from tests.relay.engines.any_engine import free_ports
-from tests.running import FoundedSchool, running_relay
+from tests.running import FoundedSchool, free_ports, running_relay
 
 NOT_OFFERED_BY_THE_RELAY = {
     "redirect",  # the relay answers itself

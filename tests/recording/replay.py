@@ -6,6 +6,7 @@ import asyncio
 import io
 import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,17 @@ async def download(http: aiohttp.ClientSession, relay_url: str, lesson: dict[str
         return await response.read()
 
 
+def pictures(video: bytes) -> Iterator[tuple[float, int]]:
+    """Of each picture of a file: when it is shown, in s, and its time code in µs. One without a readable code fails."""
+    with av.open(io.BytesIO(video), "r") as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            assert isinstance(frame, av.VideoFrame)
+            assert frame.time is not None
+            code_us = timecode.read(plane_views(frame)[0])
+            assert code_us is not None, f"picture {number} has no time code"
+            yield frame.time, code_us
+
+
 @dataclass(frozen=True, slots=True)
 class Codes:
     """The time codes of pictures, in their order, in µs of the lesson."""
@@ -57,14 +69,7 @@ class Codes:
     @classmethod
     def of(cls, video: bytes) -> Codes:
         """Decode a file. A picture without a readable code fails."""
-        found: list[int] = []
-        with av.open(io.BytesIO(video), "r") as container:
-            for frame in container.decode(video=0):
-                assert isinstance(frame, av.VideoFrame)
-                code = timecode.read(plane_views(frame)[0])
-                assert code is not None, f"picture {len(found)} has no time code"
-                found.append(code)
-        return cls(tuple(found))
+        return cls(tuple(code_us for _, code_us in pictures(video)))
 
     def holes(self, longest_us: int) -> list[tuple[int, int]]:
         """Where more than ``longest_us`` passes from one picture to the next."""

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,7 +17,7 @@ from appliance.recordings.lesson_folder import read_index
 from relay.archive.recording import LONGEST_GAP_US
 from tests.lossy_link import LossyLink
 from tests.recording.replay import Codes, complete, download, kept_on_the_kit
-from tests.running import FoundedSchool, RunningKit, RunningRelay, running_relay
+from tests.running import FoundedSchool, RunningKit, RunningRelay, free_ports, running_relay
 from tests.tcp_link import TcpLink
 
 CAMERA = 'kind = "simulated"\nwidth = 640\nheight = 360\nfps = 15'
@@ -41,18 +39,6 @@ async def _running_kit(folder: Path, relay: RunningRelay, url: str, code: str) -
             await kit.program.end(signal.SIGTERM)
 
 
-def _port_of_its_own() -> int:
-    """A port that nobody is given by chance while its relay is dead: below the ephemeral ones."""
-    while True:
-        port = random.randrange(20_000, 30_000)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-
-
 async def _recorded(kit: RunningKit, segments: int) -> None:
     """Wait until the running lesson has so many segments on the card."""
     lesson = (await kit.status())["lesson"]["id"]
@@ -68,9 +54,7 @@ async def test_an_outage_and_three_dead_relays_cost_the_replay_no_picture(
     async with AsyncExitStack() as stack:
         udp, tcp = await stack.enter_async_context(LossyLink()), await stack.enter_async_context(TcpLink())
         relay = await stack.enter_async_context(
-            running_relay(
-                tmp_path / "relay", founded_school, advertise=(udp.advertised,), media_port=_port_of_its_own()
-            )
+            running_relay(tmp_path / "relay", founded_school, advertise=(udp.advertised,), media_port=free_ports())
         )
         udp.target, tcp.target = ("127.0.0.1", relay.media_port), ("127.0.0.1", relay.port)
         running = _running_kit(tmp_path / "kit", relay, tcp.url, founded_school.enrol_code)
@@ -110,7 +94,7 @@ async def test_what_a_killed_kit_recorded_without_a_relay_is_there_later_with_it
     tmp_path: Path, founded_school: FoundedSchool
 ) -> None:
     async with AsyncExitStack() as stack:
-        serving = running_relay(tmp_path / "relay", founded_school, media_port=_port_of_its_own())
+        serving = running_relay(tmp_path / "relay", founded_school, media_port=free_ports())
         relay = await stack.enter_async_context(serving)
         running = _running_kit(tmp_path / "kit", relay, relay.url, founded_school.enrol_code)
         kit = await stack.enter_async_context(running)

@@ -25,6 +25,10 @@ from relay.engines.base import Answer
 from tests.relay.engines.raw_peer import DELTA, KEY, VIDEO, RawPeer, Rtp, endpoint, fingerprint_of, offer
 from tests.running import FoundedSchool, RunningRelay, running_relay
 
+#: What the issue floods with, and how much later than in quiet the lesson may be.
+CHECKS_PER_S, POSTS_PER_S = 50_000, 200
+MOST_LATER_MS = 50.0
+
 FPS = 30
 PACKETS = 6  # a picture's: 1.6 Mb/s
 PACKET_BYTES = 1100

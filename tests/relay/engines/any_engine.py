@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import re
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from relay.engines.base import Answer, Engine
 from tests.relay.engines.raw_peer import RawPeer, endpoint, fingerprint_of, offer
-
-PORTS = range(20_000, 32_000)  # below those that the kernel gives to whoever asks for any
-
-
-def free_ports(count: int) -> int:
-    """The first of so many UDP ports in a row that were free on this machine a moment ago."""
-    while True:
-        port = random.choice(PORTS)
-        with ExitStack() as held:
-            try:
-                for number in range(count):
-                    sock = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-                    sock.bind(("", port + number))
-            except OSError:
-                continue
-        return port
 
 
 def port_of(sdp: str) -> int:

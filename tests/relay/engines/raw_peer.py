@@ -262,6 +262,11 @@ def endpoint(profiles: tuple[dtls.Profile, ...] = dtls.PROFILES) -> dtls.Endpoin
     return _ENDPOINTS[profiles]
 
 
+def some_offer(direction: str = "recvonly") -> str:
+    """An offer of a peer that never comes."""
+    return offer(*RawPeer(endpoint()).offer_args, direction=direction)
+
+
 @asynccontextmanager
 async def raw_viewer(
     engine: EmbeddedEngine,

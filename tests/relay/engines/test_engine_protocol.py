@@ -11,10 +11,11 @@ from relay.engines.base import NOBODY, Engine, ViewerPicture
 from relay.engines.embedded import EmbeddedEngine, InProcess, rtcp
 from relay.engines.workers import WorkerPool
 from relay.errors import ChannelBusy, EngineFull, FragmentRejected, OfferRejected, SessionUnknown
-from tests.relay.engines.any_engine import free_ports, publisher_of, viewer_of
-from tests.relay.engines.raw_peer import Camera, RawPeer, credentials_of, endpoint, offer
+from tests.relay.engines.any_engine import publisher_of, viewer_of
+from tests.relay.engines.raw_peer import Camera, credentials_of, some_offer
 from tests.relay.engines.test_sessions import FRAGMENT
 from tests.relay.engines.waiting import until
+from tests.running import free_ports
 
 MAX_SESSIONS = 4
 WAIT_S = 10.0
@@ -30,10 +31,6 @@ async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     await made.start()
     yield made
     await made.close()
-
-
-def some_offer(direction: str = "recvonly") -> str:
-    return offer(*RawPeer(endpoint()).offer_args, direction=direction)
 
 
 def told(engine: Engine, channel: str, holds: Callable[[], bool]) -> asyncio.Future[None]:

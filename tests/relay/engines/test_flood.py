@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.relay.flooded_lesson import flood, flooded_lesson
+from tests.relay.flooded_lesson import CHECKS_PER_S, MOST_LATER_MS, POSTS_PER_S, flood, flooded_lesson
 from tests.running import FoundedSchool
 
-STUN_PER_S, POSTS_PER_S = 50_000, 200
 STRETCH_S = 2.0
 TRIES = 3
-MOST_LATER_MS = 50.0
 
 
 async def test_a_flood_of_checks_and_posts_costs_the_lesson_no_packet_and_no_time(
@@ -26,7 +24,7 @@ async def test_a_flood_of_checks_and_posts_costs_the_lesson_no_packet_and_no_tim
         for _ in range(TRIES):
             quiet = await lesson.heard(STRETCH_S)
             async with (
-                flood("stun", f"127.0.0.1:{lesson.relay.media_port}", STUN_PER_S) as checks,
+                flood("stun", f"127.0.0.1:{lesson.relay.media_port}", CHECKS_PER_S) as checks,
                 flood("post", lesson.whep_url, POSTS_PER_S) as posts,
             ):
                 flooded = await lesson.heard(STRETCH_S)

@@ -18,19 +18,14 @@ from tests.relay.engines.raw_peer import (
     Camera,
     RawPeer,
     credentials_of,
-    endpoint,
-    offer,
     picture_number,
     raw_publisher,
     raw_viewer,
+    some_offer,
 )
 from tests.relay.engines.waiting import until, until_counted, until_delivery
 
 FRAGMENT = "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\nm=video 9 UDP/TLS/RTP/SAVPF 106\r\na=mid:v\r\na=end-of-candidates\r\n"
-
-
-def some_offer(direction: str = "recvonly") -> str:
-    return offer(*RawPeer(endpoint()).offer_args, direction=direction)
 
 
 def sessions_in_memory() -> int:

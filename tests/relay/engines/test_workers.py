@@ -15,9 +15,10 @@ from relay.engines.base import NOBODY
 from relay.engines.workers import CannotStart, WorkerPool, worker
 from relay.engines.workers.pool import _counted_up
 from relay.errors import EngineFull, SessionUnknown
-from tests.relay.engines.any_engine import free_ports, port_of, publisher_of, viewer_of
-from tests.relay.engines.raw_peer import Camera, RawPeer, Rtp, endpoint, offer, picture_number
+from tests.relay.engines.any_engine import port_of, publisher_of, viewer_of
+from tests.relay.engines.raw_peer import Camera, Rtp, picture_number, some_offer
 from tests.relay.engines.waiting import until
+from tests.running import free_ports
 
 WAIT_S = 10.0
 RESTART_S = 30.0  # a cold interpreter on a busy machine
@@ -29,10 +30,6 @@ async def pool() -> AsyncIterator[WorkerPool]:
     await made.start()
     yield made
     await made.close()
-
-
-def some_offer() -> str:
-    return offer(*RawPeer(endpoint()).offer_args)
 
 
 def kill(pool: WorkerPool, port: int, how: signal.Signals = signal.SIGKILL) -> int:
