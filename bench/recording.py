@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,6 +33,7 @@ PPM = 100.0
 TICK_S = 0.002
 FPS = 30
 FILM_S = 4  # encoded beforehand, and shown again and again: what is measured is the recorder
+TURNS = 5
 SETTLE_S = 6.0  # beyond the start, whose rates are not those of a lesson
 
 
@@ -48,24 +50,38 @@ async def recording(folder: Path, founded: FoundedSchool, length_s: float) -> li
 
 
 async def _cpu(folder: Path, founded: FoundedSchool, length_s: float) -> list[Figure]:
-    """The kit's CPU in a lesson that is recorded and uploaded, and in one that is not; and the former's replay."""
-    async with _lesson(folder / "without", founded, "enabled = false") as school:
-        without = (await cpu_shares([school.kit.program.pid], length_s))[school.kit.program.pid]
-    async with _lesson(folder / "with", founded, "enabled = true") as school:
-        recording_too = (await cpu_shares([school.kit.program.pid], length_s))[school.kit.program.pid]
-        lesson_id = (await school.kit.status())["lesson"]["id"]
-        at_risk_s = _at_risk_s(school.kit.folder / "state" / "recordings" / lesson_id)
-        judged = await replayed(school)
-    base = Figure("kit: CPU, 720p30, not recorded", "% of a core", tuple(without))
+    """The kit's CPU in lessons that are recorded and uploaded, and in ones that are not; and a replay of the former.
+
+    Lessons of both kinds take turns, and each is compared with the one before it: what a core is worth here changes by
+    more than what is measured, and within minutes.
+    """
+    without: list[float] = []
+    recorded_too: list[float] = []
+    for turn in range(TURNS):
+        async with _lesson(folder / f"without-{turn}", founded, "enabled = false") as school:
+            without.append(await _cpu_share(school, length_s))
+        async with _lesson(folder / f"with-{turn}", founded, "enabled = true") as school:
+            recorded_too.append(await _cpu_share(school, length_s))
+            if turn == TURNS - 1:
+                lesson_id = (await school.kit.status())["lesson"]["id"]
+                at_risk_s = _at_risk_s(school.kit.folder / "state" / "recordings" / lesson_id)
+                judged = await replayed(school)
+    added = tuple(after - before for before, after in zip(without, recorded_too, strict=True))
     return [
-        base,
-        Figure("kit: CPU, 720p30, recorded and uploaded", "% of a core", tuple(recording_too)),
-        Figure("kit: CPU that recording adds", "% of a core", tuple(used - base.median for used in recording_too), 5),
+        Figure("kit: CPU, 720p30, not recorded", "% of a core", tuple(without)),
+        Figure("kit: CPU, 720p30, recorded and uploaded", "% of a core", tuple(recorded_too)),
+        Figure("kit: CPU that recording adds, lesson by lesson", "% of a core", added, 5),
         Figure(
             "kit: from a segment's first picture to its file on the disk: what a kill costs at most", "s", at_risk_s, 2
         ),
         *judged,
     ]
+
+
+async def _cpu_share(school: RunningSchool, length_s: float) -> float:
+    """The kit's CPU, in percent of a core."""
+    kit = school.kit.program.pid
+    return statistics.median((await cpu_shares([kit], length_s))[kit])
 
 
 def _at_risk_s(lesson: Path) -> tuple[float, ...]:

@@ -1,5 +1,5 @@
 /**
- * Plays one recording in a video element: by hls.js, which is loaded now and not before, or by the browser itself where
+ * Plays one recording in a video element: by hls.js, which is loaded when it is needed, or by the browser itself where
  * it plays HLS and lets nobody else do it (iPhones before iOS 17.1). Says what it learns of the recording's time line.
  *
  * Not here: which recording, from when, and what becomes of live (`watching.js`).
@@ -22,7 +22,22 @@ const BEFORE_FILLED_S = 1;
 /** A decoder that fails is set up again so often before we say that it cannot be done. */
 const RECOVERIES = 2;
 
+/** @typedef {{default: typeof import("hls.js").default}} Library */
 /** @typedef {{duration_s: number, gaps: readonly import("./lessons.js").Gap[], live: boolean}} Timeline */
+
+/**
+ * Loads what plays recordings, for a page that will need it soon if nothing better comes.
+ * @returns {Promise<Library | null>} null: it is not there, or the network is gone
+ */
+export async function loadLibrary() {
+  if (!hasMediaSource()) return null;
+  try {
+    return await import(HLS);
+  } catch (error) {
+    if (error instanceof TypeError) return null;
+    throw error;
+  }
+}
 
 /**
  * @typedef {object} RecordingListener
@@ -79,17 +94,10 @@ export class Recording {
       this.#playNatively(start_s, delay_s);
       return;
     }
-    /** @type {{default: typeof import("hls.js").default}} */
-    let library;
-    try {
-      library = await import(HLS);
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // not there, or the network is gone
-      if (!this.#life.signal.aborted) this.#listener.onUnplayable();
-      return;
-    }
-    this.#library = library.default;
-    if (!this.#life.signal.aborted) this.#playBy(this.#library, start_s, delay_s);
+    this.#library = (await loadLibrary())?.default ?? null;
+    if (this.#life.signal.aborted) return;
+    if (this.#library === null) this.#listener.onUnplayable();
+    else this.#playBy(this.#library, start_s, delay_s);
   }
 
   /**

@@ -23,10 +23,13 @@ const MOST_S = 3;
 const SETTLES_S = 6;
 
 /**
- * So long the direct way has at first, before the recording is shown meanwhile: four round trips of 300 ms, and the time
- * to look. If it opens later, it is taken then.
+ * So long the direct way has at first, before the recording is shown meanwhile: four round trips of 300 ms, where a check,
+ * the handshake and the first picture need three and a half. If it opens later, it is taken then.
  */
-export const DIRECT_FIRST_MS = 1500;
+export const DIRECT_FIRST_MS = 1200;
+
+/** A way that opens is open by then: where it is not, what plays recordings is loaded meanwhile. */
+export const DIRECT_LIKELY_MS = 600;
 
 /** So close to the recording's end there is no more to hurry for. */
 const CAUGHT_UP_S = 1.5;

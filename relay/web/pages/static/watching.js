@@ -5,9 +5,9 @@
  * Not here: when to change (`source.js`), the controls (`timeline_bar.js`), the list (`replays.js`).
  */
 
-import { Recording } from "./recording.js";
+import { loadLibrary, Recording } from "./recording.js";
 import { stopAt, stoppedAt } from "./resume.js";
-import { Closeness, DELAY_S, DIRECT_FIRST_MS, hasCaughtUp, isDirectShut, meansLive } from "./source.js";
+import { Closeness, DELAY_S, DIRECT_FIRST_MS, DIRECT_LIKELY_MS, hasCaughtUp, isDirectShut, meansLive } from "./source.js";
 import { LiveEnd } from "./timeline.js";
 
 /** How often the place is noted where the pupil would stop if the browser went now. */
@@ -252,6 +252,7 @@ export class Watching {
   #awaitDirect() {
     if (this.#awaitedSince_ms !== null || this.#everDirect) return;
     this.#awaitedSince_ms = performance.now();
+    setTimeout(() => this.#model?.media !== "up" && loadLibrary(), DIRECT_LIKELY_MS);
     setTimeout(() => this.#delayIfShut(), DIRECT_FIRST_MS);
   }
 
