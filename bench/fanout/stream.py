@@ -14,13 +14,13 @@ from appliance.capture.base import PcmBlock
 from appliance.capture.media_file import access_units
 from appliance.capture.opus import OpusEncoder
 from appliance.capture.simulated.voice import BLOCKS_PER_S, Voice
+from appliance.stream.pacer import BURST_PACKETS, SMALL_PACKETS, SPREAD, TICK_S
 from tests.appliance.capture.media import Recipe, make_video
 
 Kind = Literal["picture", "voice"]
 SECONDS = 10
 FPS = 30
 PICTURE_HZ, VOICE_HZ = 90_000, 48_000
-SPREAD = 0.6  # of a picture's interval: as the kit paces (appliance/stream/pacer.py)
 PICTURE_TIME_BASE = Fraction(1, FPS)
 PICTURE = Recipe(
     seconds=SECONDS, width=1280, height=720, fps=FPS, key_every=2 * FPS, bits_per_s=1_700_000, capped=True, sound=False
@@ -57,9 +57,16 @@ def _pictures(folder: Path) -> list[Timed]:
             packet.pts, packet.time_base = number, PICTURE_TIME_BASE
             payloads, _ = packetizer.pack(packet)
             for index, payload in enumerate(payloads):
-                at_s = (number + SPREAD * index / len(payloads)) / FPS
+                at_s = number / FPS + _paced_s(index, len(payloads))
                 found.append(Timed(at_s, "picture", number * PICTURE_HZ // FPS, index == len(payloads) - 1, payload))
     return found
+
+
+def _paced_s(index: int, packets: int) -> float:
+    """How long after its picture's first packet one leaves, as the kit paces them."""
+    if packets <= SMALL_PACKETS:
+        return index // BURST_PACKETS * TICK_S
+    return SPREAD / FPS * index / packets
 
 
 def _voice() -> list[Timed]:
