@@ -1,9 +1,17 @@
-# What both ways to run a kit without a Pi are made of: the root of emulation_root.sh and the machine of emulation_vm.sh.
+# What the ways to run a kit without a Pi are made of: the root of emulation_root.sh, the machine of emulation_vm.sh, and the
+# image of image.sh.
 # Sourced by them, never run.
 
 VENV=${VENV:-.venv}
+BUILDS_LGPIO=gcc,libc6-dev,swig,python3-dev,python3-pip,python3-setuptools,python3-wheel
 LEAN=(--variant=minbase --aptopt='APT::Install-Recommends "false"' --dpkgopt='path-exclude=/usr/share/locale/*'
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*')
+
+# A machine whose folder /machine is: the same processor, network and agent whatever it boots.
+MACHINE_IS=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot -M q35 -accel tcg,thread=multi -cpu max
+    -smp 2 -m 1536 -netdev user,id=net -device virtio-net-pci,netdev=net,romfile= -device virtio-rng-pci
+    -device virtio-serial-pci -chardev socket,id=agent,path=/machine/agent,server=on,wait=off
+    -device virtserialport,chardev=agent,name=parta.test)
 
 say() { printf '» %s\n' "$*" >&2; }
 fail() { printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2; exit 1; }
@@ -14,6 +22,19 @@ as_root() {
 
 need_root() {
     [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null || fail "a root folder needs root; run this as root, or install sudo"
+}
+
+made_of() { find "$@" -type f -not -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum | sha256sum; }
+
+# once WHAT FUNCTION PATH …: does it when what it is made of has changed; WHAT.made-of remembers.
+once() {
+    local stamp=$1.made-of work=$2 now
+    shift 2
+    now=$(made_of "$@")
+    [ "$(cat "$stamp" 2>/dev/null)" != "$now" ] || return 0
+    rm -f "$stamp"
+    "$work"
+    echo "$now" >"$stamp"
 }
 
 # debian_root FOLDER PACKAGES [mmdebstrap's options]: what it prints matters only when it fails.
@@ -39,4 +60,14 @@ virtual_camera() {
         locked_packages requirements/emulation.txt "$1/opt/site" &&
         as_root "$VENV"/bin/python -m tests.emulation.noise "$1/opt/frames" &&
         as_root cp tests/emulation/virtual.yaml "$1/usr/share/libcamera/pipeline/virtual/"
+}
+
+# build_lgpio ROOT: its wheel, and those beside it in the lock file, in ROOT/pins. ROOT has $BUILDS_LGPIO.
+build_lgpio() {
+    say "building lgpio of requirements/pins.txt"
+    as_root "$VENV"/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary lgpio --require-hashes \
+        -r requirements/pins.txt -d "$1/pins"
+    # PYPI=1: with the library in it, as its makers build it for the package index.
+    as_root chroot "$1" sh -ec 'cd /pins && PYPI=1 pip wheel --quiet --use-pep517 --no-index --no-deps --no-build-isolation *.tar.gz' ||
+        fail "lgpio could not be built"
 }

@@ -17,15 +17,10 @@ PACKAGES=python3-libcamera,python3-prctl,python3-piexif,tcc,libc6-dev
 INGREDIENTS=(scripts/emulation_root.sh scripts/emulation_parts.sh requirements/emulation.txt
     tests/emulation/udmabuf.c tests/emulation/virtual.yaml tests/emulation/noise.py)
 
-made_of() { cat "${INGREDIENTS[@]}" | sha256sum; }
-
 make_root() {
-    [ "$(cat "$STAMP" 2>/dev/null)" = "$(made_of)" ] && return
-    as_root rm -f "$STAMP"
     say "making $ROOT: Debian 13 with libcamera"
     debian_root "$ROOT" "$PACKAGES"
     install_ours || fail "it could not be filled"
-    made_of >"$STAMP"
 }
 
 install_ours() {
@@ -68,8 +63,8 @@ run_tests() {
 }
 
 case "${1:-}" in
-    make) make_root ;;
-    kit) make_root && fill_for_a_kit ;;
+    make) once "$ROOT" make_root "${INGREDIENTS[@]}" ;;
+    kit) once "$ROOT" make_root "${INGREDIENTS[@]}" && fill_for_a_kit ;;
     test) shift && run_tests "$@" ;;
     run) shift && run_in_root "$@" ;;
     *) fail "say make, kit, run or test" ;;

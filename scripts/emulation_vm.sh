@@ -18,7 +18,6 @@ MACHINE=tests/emulation/machine
 PACKAGES=systemd,systemd-sysv,systemd-timesyncd,dbus,udev,kmod,iproute2,linux-image-amd64,initramfs-tools
 PACKAGES+=,python3-venv,python3-libcamera,python3-prctl,python3-piexif
 PACKAGES+=,python3-pyaudio,python3-systemd,alsa-utils
-BUILDS_PYTHON=python3-dev,python3-pip,python3-setuptools,python3-wheel
 DISK_SIZE=3G
 CARD_KB=16384
 ADDRESS=10.0.2.15/24 GATEWAY=10.0.2.2 # QEMU's user-mode network: its gateway is this machine's loopback
@@ -28,28 +27,10 @@ ROOT_FROM=(scripts/emulation_vm.sh scripts/emulation_parts.sh requirements/pins.
 DISK_FROM=("${ROOT_FROM[@]}" pyproject.toml appliance service wire config systemd relay/__init__.py "$MACHINE"
     tests/emulation/shims)
 
-made_of() { find "$@" -type f -not -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum | sha256sum; }
-
-# once STAMP FUNCTION PATH …: does it when what it is made of has changed.
-once() {
-    local stamp=$VM/$1.made-of work=$2 now
-    shift 2
-    now=$(made_of "$@")
-    [ "$(cat "$stamp" 2>/dev/null)" != "$now" ] || return 0
-    rm -f "$stamp"
-    "$work"
-    echo "$now" >"$stamp"
-}
-
 make_tools() {
     say "making $TOOLS: QEMU of Debian 13, twice as fast as Debian 12's, and what builds lgpio"
-    debian_root "$TOOLS" qemu-system-x86,seabios,ipxe-qemu,dosfstools,mtools,gcc,libc6-dev,swig,$BUILDS_PYTHON
-    say "building lgpio of requirements/pins.txt"
-    as_root "$VENV"/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary lgpio --require-hashes \
-        -r requirements/pins.txt -d "$TOOLS/pins"
-    # PYPI=1: with the library in it, as its makers build it for the package index.
-    as_root chroot "$TOOLS" sh -ec 'cd /pins && PYPI=1 pip wheel --quiet --use-pep517 --no-index --no-deps --no-build-isolation *.tar.gz' ||
-        fail "lgpio could not be built"
+    debian_root "$TOOLS" qemu-system-x86,seabios,ipxe-qemu,dosfstools,mtools,$BUILDS_LGPIO
+    build_lgpio "$TOOLS"
 }
 
 make_root() {
@@ -124,24 +105,21 @@ boot() {
         truncate -s '"$CARD_KB"'K "$2/card"
         chroot "$1" mkfs.vfat -n BOOTFS /machine/card >/dev/null
         chroot "$1" mcopy -i /machine/card /machine/parta.toml ::parta.toml
-        exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin TMPDIR=/machine qemu-system-x86_64 \
-            -nodefaults -no-user-config -display none -no-reboot -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 1536 \
+        tools=$1; shift 3
+        exec chroot "$tools" env -i PATH=/usr/sbin:/usr/bin TMPDIR=/machine "$@" \
             -kernel /vm/kernel -initrd /vm/initrd \
             -append "root=LABEL=root ro console=ttyS0 quiet systemd.show_status=1 net.ifnames=0" \
             -drive file=/vm/disk,format=raw,if=virtio,snapshot=on -drive file=/machine/card,format=raw,if=virtio \
-            -netdev user,id=net -device virtio-net-pci,netdev=net,romfile= -device virtio-rng-pci \
-            -serial file:/machine/console.log -device virtio-serial-pci \
-            -chardev socket,id=agent,path=/machine/agent,server=on,wait=off \
-            -device virtserialport,chardev=agent,name=parta.test' \
-        bash "$(realpath "$TOOLS")" "$folder" "$(realpath "$VM")"
+            -serial file:/machine/console.log' \
+        bash "$(realpath "$TOOLS")" "$folder" "$(realpath "$VM")" "${MACHINE_IS[@]}"
 }
 
 case "${1:-}" in
     make)
         mkdir -p "$VM"
-        once tools make_tools scripts/emulation_vm.sh scripts/emulation_parts.sh requirements/pins.txt
-        once root make_root "${ROOT_FROM[@]}"
-        once disk make_disk "${DISK_FROM[@]}"
+        once "$VM/tools" make_tools scripts/emulation_vm.sh scripts/emulation_parts.sh requirements/pins.txt
+        once "$VM/root" make_root "${ROOT_FROM[@]}"
+        once "$VM/disk" make_disk "${DISK_FROM[@]}"
         ;;
     boot) boot "${2:?a folder}" "${3:?the file for its card}" ;;
     *) fail "say make or boot" ;;

@@ -24,7 +24,6 @@ FAMILIES="pi4 pi5 cm4 cm5 pi3 zero2w"
 PI_ARCHIVE=${PI_ARCHIVE:-http://archive.raspberrypi.com/debian}
 CARD_SIZE=4G
 FIRST_PARTITION=4194304 # genimage.cfg.in: align = 4M
-BUILDS_LGPIO=gcc,libc6-dev,swig,python3-dev,python3-pip,python3-setuptools,python3-wheel
 MAKES_DISKS=genimage,dosfstools,mtools,e2fsprogs,bmap-tools,xz-utils
 
 PYTHON_FROM=(scripts/image.sh requirements/kit.txt pyproject.toml appliance service wire config relay)
@@ -43,27 +42,14 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo --preserve-env=SOURCE_DATE_EPOCH "$@"; fi
 }
 
-made_of() { find "$@" -type f -not -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum | sha256sum; }
-
-# once STAMP FUNCTION PATH …: does it when what it is made of has changed.
-once() {
-    local stamp=$IMAGE/$1.made-of work=$2 now
-    shift 2
-    now=$(made_of "$@")
-    [ "$(cat "$stamp" 2>/dev/null)" != "$now" ] || return 0
-    rm -f "$stamp"
-    "$work"
-    echo "$now" >"$stamp"
-}
-
-# in_tools COMMAND …: in the root with the tools, where .cache/image is /work and dist is /dist.
+# in_tools COMMAND …: in the root with the tools, where .cache/image is /image and dist is /dist.
 in_tools() {
     mkdir -p "$OUT"
     # shellcheck disable=SC2016 # expanded by the inner shell
     as_root unshare --mount bash -euc '
         tools=$1 work=$2 out=$3; shift 3
-        mkdir -p "$tools/work" "$tools/dist"
-        mount --bind "$work" "$tools/work"
+        mkdir -p "$tools/image" "$tools/dist"
+        mount --bind "$work" "$tools/image"
         mount --bind "$out" "$tools/dist"
         mount -t proc proc "$tools/proc"
         exec chroot "$tools" env -i PATH=/usr/sbin:/usr/bin TMPDIR=/tmp SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" "$@"' \
@@ -73,12 +59,7 @@ in_tools() {
 make_tools() {
     say "making $TOOLS: QEMU, genimage and what builds lgpio, of Debian 13"
     debian_root "$TOOLS" qemu-system-x86,seabios,ipxe-qemu,$MAKES_DISKS,$BUILDS_LGPIO
-    say "building lgpio of requirements/pins.txt"
-    as_root "$VENV"/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary lgpio --require-hashes \
-        -r requirements/pins.txt -d "$TOOLS/pins"
-    # PYPI=1: with the library in it, as its makers build it for the package index.
-    as_root chroot "$TOOLS" sh -ec 'cd /pins && PYPI=1 pip wheel --quiet --use-pep517 --no-index --no-deps --no-build-isolation *.tar.gz' ||
-        fail "lgpio could not be built"
+    build_lgpio "$TOOLS"
 }
 
 # python_packages FOLDER UV'S-OPTIONS …: what uv notes of this machine is no part of an image.
@@ -148,8 +129,8 @@ make_image() {
     as_root sh -euc '. "$1/variables"; export IGconf_image_name=$2 IGconf_image_suffix=img
         exec "$IGconf_image_assetdir/hooks/preimage50-card" "$3" "$4"' sh "$PLAN" "$NAME" "$IMAGE/card-root" "$IMAGE/input"
     as_root find "$IMAGE/card-root" -newermt "@$SOURCE_DATE_EPOCH" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
-    in_tools genimage --rootpath /work/card-root --tmppath /work/genimage --inputpath /work/input \
-        --outputpath /work/output --config /work/input/genimage.cfg >"$IMAGE/genimage.log" 2>&1 ||
+    in_tools genimage --rootpath /image/card-root --tmppath /image/genimage --inputpath /image/input \
+        --outputpath /image/output --config /image/input/genimage.cfg >"$IMAGE/genimage.log" 2>&1 ||
         { cat "$IMAGE/genimage.log" >&2; fail "genimage failed"; }
     as_root mv "$IMAGE/output/$NAME.img" "$IMAGE/$NAME.img"
     as_root rm -rf "$IMAGE/card-root" "$IMAGE/genimage" "$IMAGE/output"
@@ -164,8 +145,8 @@ pack_emulated() {
 pack() {
     local file=$2.img
     say "packing $OUT/$file.xz"
-    in_tools bmaptool --quiet create -o "/dist/$file.bmap" "/work/$1"
-    in_tools sh -c "xz --threads=0 -${XZ_LEVEL:-6} --keep --stdout /work/$1 >/dist/$file.xz"
+    in_tools bmaptool --quiet create -o "/dist/$file.bmap" "/image/$1"
+    in_tools sh -c "xz --threads=0 -${XZ_LEVEL:-6} --keep --stdout /image/$1 >/dist/$file.xz"
     (cd "$OUT" && sha256sum "$file.xz" "$file.bmap" >"$file.sha256")
     "$VENV"/bin/python -m scripts.image imager "$OUT/$file.xz" "$3" "${IMAGE_URL:-file://$(realpath "$OUT")}" \
         "$OUT/$NAME.imager.json" "$(version)" "$SOURCE_DATE_EPOCH"
@@ -176,13 +157,13 @@ emulated() {
     need_root
     mkdir -p "$IMAGE"
     "$VENV"/bin/python -m scripts.image plan "$PLAN"
-    once tools make_tools scripts/emulation_parts.sh requirements/pins.txt
-    once site make_emulated_site "${PYTHON_FROM[@]}"
-    once stand-ins make_stand_ins "${STAND_INS_FROM[@]}"
-    once debian make_debian "${DEBIAN_FROM[@]}"
-    once root make_root "${ROOT_FROM[@]}"
-    once image make_image "${ROOT_FROM[@]}"
-    once packed pack_emulated "${ROOT_FROM[@]}"
+    once "$IMAGE/tools" make_tools scripts/emulation_parts.sh requirements/pins.txt
+    once "$IMAGE/site" make_emulated_site "${PYTHON_FROM[@]}"
+    once "$IMAGE/stand-ins" make_stand_ins "${STAND_INS_FROM[@]}"
+    once "$IMAGE/debian" make_debian "${DEBIAN_FROM[@]}"
+    once "$IMAGE/root" make_root "${ROOT_FROM[@]}"
+    once "$IMAGE/image" make_image "${ROOT_FROM[@]}"
+    once "$IMAGE/packed" pack_emulated "${ROOT_FROM[@]}"
     say "$OUT/$NAME-$(version)-amd64.img.xz boots with: make boot-image"
 }
 
@@ -193,7 +174,7 @@ pi() {
         fail "Raspberry Pi's archive cannot be reached ($PI_ARCHIVE): a Pi's kernel, firmware and picamera2 are nowhere else. Set PI_ARCHIVE to a mirror of it, or make image-emulated"
     command -v rpi-image-gen >/dev/null || fail "rpi-image-gen is not here; it comes from Raspberry Pi's GitHub account"
     mkdir -p "$IMAGE"
-    once tools make_tools scripts/emulation_parts.sh requirements/pins.txt
+    once "$IMAGE/tools" make_tools scripts/emulation_parts.sh requirements/pins.txt
     make_site "$IMAGE/site-arm64" aarch64
     PARTA_VERSION=$(version) rpi-image-gen build -S image-build -c "$1.yaml" -- \
         IGconf_parta_site="$PWD/$IMAGE/site-arm64" IGconf_sys_workroot="$PWD/$IMAGE/pi-$1"
@@ -208,7 +189,7 @@ boot() {
     [ -n "${2:-}" ] || serial=mon:stdio
     # shellcheck disable=SC2016 # expanded by the inner shell
     exec unshare --mount bash -euc '
-        tools=$1 folder=$2 image=$3 serial=$4
+        tools=$1 folder=$2 image=$3 serial=$4; shift 4
         mkdir -p "$tools/machine"
         mount --bind "$folder" "$tools/machine"
         mount --rbind /dev "$tools/dev"
@@ -221,15 +202,10 @@ boot() {
         fi
         [ ! -e "$folder/parta.toml" ] || run mcopy -o -i "$card" /machine/parta.toml ::parta.toml
         for file in vmlinuz initrd.img cmdline.txt; do run mcopy -n -o -i "$card" "::$file" "/machine/$file"; done
-        exec chroot "$tools" env -i PATH=/usr/sbin:/usr/bin TMPDIR=/machine qemu-system-x86_64 \
-            -nodefaults -no-user-config -display none -no-reboot -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 1536 \
+        exec chroot "$tools" env -i PATH=/usr/sbin:/usr/bin TMPDIR=/machine "$@" \
             -kernel /machine/vmlinuz -initrd /machine/initrd.img -append "$(cat "$folder/cmdline.txt")" \
-            -drive file=/machine/disk,format=raw,if=virtio \
-            -netdev user,id=net -device virtio-net-pci,netdev=net,romfile= -device virtio-rng-pci \
-            -serial "$serial" -device virtio-serial-pci \
-            -chardev socket,id=agent,path=/machine/agent,server=on,wait=off \
-            -device virtserialport,chardev=agent,name=parta.test' \
-        bash "$(realpath "$TOOLS")" "$folder" "$(realpath "$IMAGE/$NAME.img")" "$serial"
+            -drive file=/machine/disk,format=raw,if=virtio -serial "$serial"' \
+        bash "$(realpath "$TOOLS")" "$folder" "$(realpath "$IMAGE/$NAME.img")" "$serial" "${MACHINE_IS[@]}"
 }
 
 case "${1:-}" in
