@@ -99,7 +99,7 @@ class Demux:
             return
         self._counters.stun_requests += 1
         path = transport.path
-        if path is None or path.address != address or request.nominated:
+        if path is None or not path.is_of(sock, address, ancillary):
             path = Path(sock, address, ancillary, self._counters)
         answer = ice.success(request, (address[0], address[1]), generation.local.password)
         claim = _Claim(transport, generation, path, request.nominated, answer)

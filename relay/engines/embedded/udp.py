@@ -35,6 +35,7 @@ PORT_TRIES = 16  # port 0: the number that IPv4 gave may be taken on IPv6
 _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 49, 50  # linux/in6.h; not in Python's socket module on every platform
 _IP_PKTINFO = 8  # linux/in.h
 _ANCILLARY_BYTES = 64
+_CUT_OFF = int(socket.MSG_TRUNC)  # the enumeration's own "&" costs as much as the rest of a datagram's way
 #: No checksum offload on the way out; packets larger than the path takes, which only a plain send cuts by IP.
 _NO_SEGMENTS = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.ENOPROTOOPT, errno.EOPNOTSUPP})
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
@@ -53,6 +54,10 @@ class Path:
         self._counters = counters
         self._ancillary = _source_to_name(address, ancillary)
         self._segments = knows_segments(sock)
+
+    def is_of(self, sock: socket.socket, address: Address, ancillary: Ancillary) -> bool:
+        """Whether a datagram that came so came along this way. Cheap, where making another one is not."""
+        return address == self.address and sock is self.socket and _local_address(ancillary) == self.local
 
     def through(self, sock: socket.socket, give_back: Callable[[], None]) -> Path:
         """The same way by another socket of this port; ``give_back`` closes that."""
@@ -125,10 +130,9 @@ def _local_of(level: int, kind: int, data: bytes) -> bytes | None:
     return None
 
 
-def _local_address(ancillary: Ancillary) -> str | None:
-    """The same as text."""
-    packed = next((found for item in ancillary if (found := _local_of(*item)) is not None), None)
-    return str(ipaddress.ip_address(packed)) if packed is not None else None
+def _local_address(ancillary: Ancillary) -> bytes | None:
+    """The same, of all that came with a datagram."""
+    return next((found for item in ancillary if (found := _local_of(*item)) is not None), None)
 
 
 def _default_source(address: Address) -> bytes | None:
@@ -190,7 +194,7 @@ class UdpPort:
         if shared in self._own or shared.fileno() < 0 or path.local is None or len(self._own) >= MAX_OWN:
             return path
         try:
-            sock = _connected(shared, path.local, self.port, path.address)
+            sock = _connected(shared, str(ipaddress.ip_address(path.local)), self.port, path.address)
         except OSError:  # out of descriptors, or the address went: the shared one serves as before
             return path
         self._own.add(sock)
@@ -222,7 +226,7 @@ class UdpPort:
                 counters.socket_errors += 1
                 return
             counters.datagrams_received += 1
-            if flags & socket.MSG_TRUNC:
+            if flags & _CUT_OFF:
                 counters.datagrams_oversized += 1
             else:
                 # Others got in between bind and connect: they are answered by the socket that stays.
