@@ -1,6 +1,7 @@
 """``parta-kit enrol-files rooms.csv --out DIR``: one ``parta.toml`` per room, each checked as the kit will check it.
 
-Runs on the IT person's PC; needs no kit. Nothing is written unless every row is right.
+With them comes a sheet to print for the kits' boxes (``box_sheet.py``). Runs on the IT person's PC; needs no
+kit. Nothing is written unless every row is right.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
 from appliance.boot.file import FILE_NAME, BootFile, as_toml, check_boot_file, read_boot_file
+from appliance.commands.box_sheet import Slip, box_sheet
 from appliance.durable import write_durably
 from appliance.settings import KitSettings
-from appliance.setup.pin import new_pin, spoken
+from appliance.setup.pin import new_pin
 from config.strict_toml import ConfigurationError, convert
 
 Reader = Callable[[str], Any]
@@ -48,50 +51,50 @@ COLUMNS: Mapping[str, tuple[str, str, Reader]] = {
     "dns": ("lan", "dns", _list),
     "ntp": ("lan", "ntp", _list),
 }
+#: For the sheet alone: a kit has no use for it.
+LINK = "class_link"
 _COLUMN_OF = {f"{section}.{key}": column for column, (section, key, _) in COLUMNS.items()}
 #: Beside the folders.
-SHEET = "pins.txt"
+SHEET = "boxes.html"
 WANTED = ("room", "relay", "code")
+_LINK = re.compile(r"https?://[^\s/]+/c/[\w-]{16,64}")
 #: What every file system and every person can read.
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
+@dataclass(frozen=True)
+class Room:
+    """One row: what its kit reads, and what is printed for its box."""
+
+    boot: BootFile
+    slip: Slip
+
+
 def enrol_files(options: argparse.Namespace) -> int:
     """Write the files. Raises ``ConfigurationError`` that names every wrong row and its column."""
-    files = boot_files(_read(options.rooms), origin=options.rooms.name)
-    for folder, boot in files.items():
-        path = options.out / folder / FILE_NAME
-        try:
-            write_durably(path, as_toml(boot).encode())
-        except OSError as error:
-            raise ConfigurationError(f"{path}: cannot be written: {error.strerror}; choose another --out") from error
-    _write_sheet(options.out, files)
+    rooms = boot_files(_read(options.rooms), origin=options.rooms.name)
+    for folder, room in rooms.items():
+        _write(options.out / folder / FILE_NAME, as_toml(room.boot))
+    _write(options.out / SHEET, box_sheet([room.slip for room in rooms.values()]))
     print(
-        f"{len(files)} files in {options.out}, one folder per room, and {SHEET} with the PINs of "
-        "their setup pages, to print and cut. They hold codes and keys: keep them to yourself."
+        f"{len(rooms)} files in {options.out}, one folder per room, and {SHEET} for their boxes, with the PINs of the "
+        "setup pages and the class links, to print and cut. They hold codes and keys: keep them to yourself."
     )
     return 0
 
 
-def _write_sheet(out: Path, files: Mapping[str, BootFile]) -> None:
-    """What goes into each kit's box: its room, and the PIN of its setup page."""
-    slips = [
-        f"Parta · {boot.kit.room} · {boot.kit.class_name}\r\n"
-        f"PIN: {spoken(boot.kit.setup_pin)}   (setup page / страница настройки)\r\n"
-        for boot in files.values()
-    ]
-    path = out / SHEET
+def _write(path: Path, text: str) -> None:
     try:
-        write_durably(path, ("- " * 30 + "\r\n").join(slips).encode("utf-8-sig"))
+        write_durably(path, text.encode())
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be written: {error.strerror}; choose another --out") from error
 
 
-def boot_files(text: str, *, origin: str) -> dict[str, BootFile]:
-    """The boot file of each row, by the folder that it goes into. Raises ``ConfigurationError``."""
+def boot_files(text: str, *, origin: str) -> dict[str, Room]:
+    """Each row, by the folder that its boot file goes into. Raises ``ConfigurationError``."""
     rows = csv.DictReader(io.StringIO(text, newline=""), dialect=_dialect(text), restkey="", strict=True)
     _check_heading(rows.fieldnames or [], origin)
-    files: dict[str, BootFile] = {}
+    files: dict[str, Room] = {}
     troubles = []
     try:
         for row in rows:
@@ -106,7 +109,7 @@ def boot_files(text: str, *, origin: str) -> dict[str, BootFile]:
                 boot = replace(boot, kit=replace(boot.kit, setup_pin=new_pin()))
             if folder in files:
                 troubles.append(f"{where}: room: {boot.kit.room} is there already")
-            files[folder] = boot
+            files[folder] = Room(boot, _slip(boot, row))
     except csv.Error as error:
         raise ConfigurationError(f"{origin}, row {rows.line_num}: not valid CSV: {error}") from error
     if troubles:
@@ -126,9 +129,10 @@ def _dialect(text: str) -> type[csv.Dialect]:
 
 
 def _check_heading(heading: Sequence[str], origin: str) -> None:
+    known = [*COLUMNS, LINK]
     for column in heading:
-        if column not in COLUMNS:
-            raise ConfigurationError(f"{origin}, row 1: {column!r}: unknown column; known: {', '.join(COLUMNS)}")
+        if column not in known:
+            raise ConfigurationError(f"{origin}, row 1: {column!r}: unknown column; known: {', '.join(known)}")
     for column in WANTED:
         if column not in heading:
             raise ConfigurationError(f"{origin}, row 1: the column {column!r} is missing")
@@ -146,12 +150,18 @@ def _boot_file(row: Mapping[str, Any], where: str) -> BootFile:
     for column in WANTED:
         if not row[column].strip():
             raise ConfigurationError(f"{where}: {column}: is empty")
+    if (link := row.get(LINK, "").strip()) and not _LINK.fullmatch(link):
+        raise ConfigurationError(f"{where}: {LINK}: is no link of a class; parta-relay class link prints it")
     try:
         boot = convert(table, BootFile, origin=where)
         check_boot_file(boot, KitSettings(), origin=where)
         return read_boot_file(as_toml(boot), KitSettings(), origin=where)  # as the kit will
     except ConfigurationError as error:
         raise ConfigurationError(_in_columns(str(error))) from error
+
+
+def _slip(boot: BootFile, row: Mapping[str, str]) -> Slip:
+    return Slip(boot.kit.room, boot.kit.class_name, boot.kit.setup_pin, row.get(LINK, "").strip())
 
 
 def _in_columns(text: str) -> str:

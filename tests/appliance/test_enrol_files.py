@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from appliance.boot.file import read_boot_file
 from appliance.cli import CANNOT_START, OK, main
+from appliance.commands.box_sheet import Slip, box_sheet
 from appliance.commands.enrol_files import boot_files
 from appliance.settings import KitSettings
 from appliance.setup.pin import is_pin, spoken
@@ -16,6 +18,28 @@ from config.strict_toml import ConfigurationError
 HEADING = "room,class,relay,code,wifi_ssid,wifi_security,wifi_psk,wifi_identity,wifi_password,address,gateway,ntp"
 ROW_12 = "12,7Б,https://parta.example,AAAA-1111,School,psk,long enough,,,192.168.1.12/24,192.168.1.1,ntp.a ntp.b"
 ROW_13 = "Кабинет 13,8А,https://parta.example,BBBB-2222,School,eap,,kit13,pass word,,,"
+
+
+class _Texts(HTMLParser):
+    """The texts of each list item."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.items: list[list[str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "li":
+            self.items.append([])
+
+    def handle_data(self, data: str) -> None:
+        if self.items and data.strip():
+            self.items[-1].append(data.strip())
+
+
+def _slips(sheet: Path) -> list[list[str]]:
+    texts = _Texts()
+    texts.feed(sheet.read_text(encoding="utf-8"))
+    return texts.items
 
 
 def _table(*rows: str) -> str:
@@ -46,11 +70,36 @@ def test_every_room_has_a_pin_of_its_own_and_a_slip_for_its_box(tmp_path: Path) 
     }
     assert boot["12"].kit.setup_pin == "27182818"
     assert is_pin(boot["Кабинет-13"].kit.setup_pin)
-    slips = (tmp_path / "out" / "pins.txt").read_text(encoding="utf-8-sig")
-    for file in boot.values():
-        assert f"Parta · {file.kit.room} · {file.kit.class_name}" in slips
-        assert spoken(file.kit.setup_pin) in slips
-    assert (tmp_path / "out" / "pins.txt").stat().st_mode & 0o777 == 0o600
+    slips = _slips(tmp_path / "out" / "boxes.html")
+    assert [slip[0] for slip in slips] == ["12", "Кабинет 13"]
+    for file, slip in zip(boot.values(), slips, strict=True):
+        assert file.kit.class_name in slip
+        assert spoken(file.kit.setup_pin) in slip
+    assert (tmp_path / "out" / "boxes.html").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_class_link_is_printed_for_its_box_and_is_not_on_the_card(tmp_path: Path) -> None:
+    table = tmp_path / "rooms.csv"
+    link = "https://parta.example/c/vOFW28scGlRSbFgdynkjaQ"
+    table.write_text(f"room,relay,code,class_link\n12,https://a,C,{link}\n13,https://a,D,\n", encoding="utf-8")
+    assert main(["enrol-files", str(table), "--out", str(tmp_path / "out")]) == OK
+    with_link, without = _slips(tmp_path / "out" / "boxes.html")
+    assert link in with_link  # the QR code's title, for whoever does not see it
+    assert "Class link" in with_link
+    assert "Class link" not in without
+    assert link not in (tmp_path / "out" / "12" / "parta.toml").read_text(encoding="utf-8")
+
+
+def test_what_a_table_says_is_text_on_the_sheet() -> None:
+    page = box_sheet([Slip("<b>12</b>", "7 & 8", "27182818")])
+    assert "<b>" not in page
+    assert "&lt;b&gt;12&lt;/b&gt;" in page
+    assert "7 &amp; 8" in page
+
+
+def test_a_link_that_is_none_is_told_with_its_row() -> None:
+    with pytest.raises(ConfigurationError, match="row 2: class_link: is no link of a class"):
+        boot_files("room,relay,code,class_link\n12,https://a,C,https://a/fleet\n", origin="rooms.csv")
 
 
 def test_a_pin_that_is_none_is_told_with_its_row() -> None:
@@ -60,7 +109,7 @@ def test_a_pin_that_is_none_is_told_with_its_row() -> None:
 
 def test_a_table_parted_by_semicolons_is_read_too() -> None:
     files = boot_files("room;relay;code\n12;https://a;C\n", origin="rooms.csv")
-    assert files["12"].relay.url == "https://a"
+    assert files["12"].boot.relay.url == "https://a"
 
 
 @pytest.mark.parametrize(
