@@ -1,10 +1,11 @@
-"""``python -m bench``: run the benches and print the table."""
+"""``python -m bench``: run the benches, and print the table of each when it is done."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bench import machine
@@ -41,50 +42,55 @@ def main() -> None:
 
 
 async def _run(wanted: list[str], runs: int, seconds: float) -> None:
-    figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="parta-bench-") as folder:
         founded = FoundedSchool.found(Path(folder))
-        if set(wanted) & set(TOGETHER):
-            figures += await _at_school(Path(folder) / "run", founded, wanted, runs, seconds)
-        if "edge" in wanted:
-            async with chromium() as browser:
-                figures += await press_edge(Path(folder) / "edge", founded, browser, runs)
-        if "encoded" in wanted:
-            figures += await encoded(Path(folder) / "encoded", founded, seconds)
-        if "uplink" in wanted:
-            figures += await uplink(Path(folder) / "uplink", founded)
-        if "loss" in wanted:
-            figures += await loss(Path(folder) / "loss", founded, seconds)
-        if "recording" in wanted:
-            figures += await recording(Path(folder) / "recording", founded, seconds)
-        if "replay" in wanted:
-            async with chromium() as browser:
-                figures += await replay(Path(folder) / "replay", founded, browser)
-        if "flood" in wanted:
-            figures += await flooded(Path(folder) / "flood", founded, seconds)
-    print(table(figures))
+        async for figures in _figures(Path(folder), founded, wanted, runs, seconds):
+            print(table(figures), end="\n\n", flush=True)
+
+
+async def _figures(
+    folder: Path, founded: FoundedSchool, wanted: list[str], runs: int, seconds: float
+) -> AsyncIterator[list[Figure]]:
+    """Each bench's, as soon as they are there."""
+    if set(wanted) & set(TOGETHER):
+        async for figures in _at_school(folder / "run", founded, wanted, runs, seconds):
+            yield figures
+    if "edge" in wanted:
+        async with chromium() as browser:
+            yield await press_edge(folder / "edge", founded, browser, runs)
+    if "encoded" in wanted:
+        yield await encoded(folder / "encoded", founded, seconds)
+    if "uplink" in wanted:
+        yield await uplink(folder / "uplink", founded)
+    if "loss" in wanted:
+        yield await loss(folder / "loss", founded, seconds)
+    if "recording" in wanted:
+        yield await recording(folder / "recording", founded, seconds)
+    if "replay" in wanted:
+        async with chromium() as browser:
+            yield await replay(folder / "replay", founded, browser)
+    if "flood" in wanted:
+        yield await flooded(folder / "flood", founded, seconds)
 
 
 async def _at_school(
     folder: Path, founded: FoundedSchool, wanted: list[str], runs: int, seconds: float
-) -> list[Figure]:
-    figures: list[Figure] = []
+) -> AsyncIterator[list[Figure]]:
     async with running_school(folder, founded) as school, chromium() as browser:
         if "press" in wanted:
-            figures.append(await press_to_picture(school, browser, runs))
+            yield [await press_to_picture(school, browser, runs)]
         await school.kit.press("start")
         await school.kit.until_state("live")
         if "open" in wanted:
-            figures.append(await open_to_picture(school, browser, runs))
+            yield [await open_to_picture(school, browser, runs)]
         if "glass" in wanted:
-            figures.append(await glass_to_glass(school, browser, seconds))
+            yield [await glass_to_glass(school, browser, seconds)]
         if "skew" in wanted:
-            figures += await picture_voice_skew(school, browser, seconds)
+            yield await picture_voice_skew(school, browser, seconds)
         if "cpu" in wanted:
-            figures += await processes(school, seconds)
+            yield await processes(school, seconds)
         if "viewers" in wanted:
-            figures += await viewers(school, seconds)
-    return figures
+            yield await viewers(school, seconds)
 
 
 if __name__ == "__main__":

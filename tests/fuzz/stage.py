@@ -74,11 +74,11 @@ class Page:
 
     def seal_burst(self, layout: Layout, payload_type: int, shift: int) -> None:
         """A burst."""
-        for sequence, timestamp, marker, payload, at, header, body in layout.slots:
+        for first, sequence, timestamp, marker, payload, at, header, body in layout.slots:
             index = sequence + shift
             second = marker | payload_type
             HEADER.pack_into(
-                layout.buffer, at, layout.first, second, index & SEQUENCE_MASK, timestamp & 0xFFFFFFFF, self._ssrc
+                layout.buffer, at, first, second, index & SEQUENCE_MASK, timestamp & 0xFFFFFFFF, self._ssrc
             )
             body[:] = self.seal(bytes(header), payload, index)[len(header) :]
 

@@ -206,7 +206,7 @@ class Outlet:
             if stretch is not None:
                 shift = stretch.shift
                 timestamp = stretch.moved.get(packet.timestamp, packet.timestamp)
-                own.append(Packet(packet.sequence, timestamp, packet.marker, packet.payload))
+                own.append(Packet(packet.sequence, timestamp, packet.marker, packet.payload, packet.padding))
         return own, shift
 
     def mark(self, now_s: float) -> None:

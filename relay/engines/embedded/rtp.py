@@ -15,7 +15,7 @@ SEQUENCE_MASK = 0xFFFF
 TIMESTAMP_MASK = 0xFFFFFFFF
 
 EXTENDED = 0x10  # the header has an extension
-_PADDING = 0x20
+PADDED = 0x20  # the payload ends with padding, and its last byte says how much
 _ONE_BYTE = 0xBEDE  # RFC 8285 §4.2
 _SEND_TIME = struct.Struct("!HHI")
 
@@ -27,16 +27,25 @@ class RtpError(ValueError):
 class Packet:
     """One packet on a channel's own timeline: as every viewer gets it, but for its header's viewer-specific part.
 
-    ``sequence`` is extended (it does not wrap), ``marker`` is 0 or ``MARKER``.
+    ``sequence`` is extended (it does not wrap), ``marker`` is 0 or ``MARKER``. ``padding``: how many bytes of it follow
+    the payload; ``None`` until the packet leaves for the first time, and the same for ever then: two packets with one
+    number that differ would give away what AES-GCM authenticates with (RFC 7714 §8.1, RFC 3711 §9.1).
     """
 
-    __slots__ = ("marker", "payload", "sequence", "timestamp")
+    __slots__ = ("marker", "padding", "payload", "sequence", "timestamp")
 
-    def __init__(self, sequence: int, timestamp: int, marker: int, payload: bytes) -> None:
+    def __init__(self, sequence: int, timestamp: int, marker: int, payload: bytes, padding: int | None = None) -> None:
         self.sequence = sequence
         self.timestamp = timestamp
         self.marker = marker
         self.payload = payload
+        self.padding = padding
+
+    @property
+    def padded(self) -> bytes:
+        """The payload with its padding (RFC 3550 §5.1)."""
+        count = self.padding
+        return self.payload + bytes(count - 1) + bytes((count,)) if count else self.payload
 
 
 def read(data: bytes) -> tuple[int, int, int, int, int, bytes]:
@@ -52,7 +61,7 @@ def read(data: bytes) -> tuple[int, int, int, int, int, bytes]:
             raise RtpError("header extension is cut off")
         begin += 4 + 4 * int.from_bytes(data[begin + 2 : begin + 4], "big")
     end = len(data)
-    if first & _PADDING:
+    if first & PADDED:
         end -= data[-1]
         if data[-1] == 0:
             raise RtpError("padding of length 0")

@@ -89,8 +89,8 @@ class _GcmStream:
 
     def seal_burst(self, layout: Layout, payload_type: int, shift: int) -> None:
         """The engine's innermost loop: every packet to every viewer passes here."""
-        encrypt_into, iv, ssrc, buffer, first = self._encrypt_into, self._iv, self._ssrc, layout.buffer, layout.first
-        for sequence, timestamp, marker, payload, at, header, body in layout.slots:
+        encrypt_into, iv, ssrc, buffer = self._encrypt_into, self._iv, self._ssrc, layout.buffer
+        for first, sequence, timestamp, marker, payload, at, header, body in layout.slots:
             index = sequence + shift
             _pack_into(buffer, at, first, marker | payload_type, index & SEQUENCE_MASK, timestamp, ssrc)
             encrypt_into((iv ^ index).to_bytes(12, "big"), payload, header, body)
@@ -132,11 +132,9 @@ class _LibStream:
             raise SrtpError(f"packet {index} cannot be sealed: {error}") from error
 
     def seal_burst(self, layout: Layout, payload_type: int, shift: int) -> None:
-        for sequence, timestamp, marker, payload, at, header, body in layout.slots:
+        for first, sequence, timestamp, marker, payload, at, header, body in layout.slots:
             index = sequence + shift
-            _pack_into(
-                layout.buffer, at, layout.first, marker | payload_type, index & SEQUENCE_MASK, timestamp, self._ssrc
-            )
+            _pack_into(layout.buffer, at, first, marker | payload_type, index & SEQUENCE_MASK, timestamp, self._ssrc)
             layout.buffer[at : at + len(header) + len(body)] = self.seal(bytes(header), payload, index)
 
 

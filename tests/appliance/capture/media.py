@@ -35,6 +35,7 @@ class Recipe:
     picture: bool = True
     noise: int = 24
     bits_per_s: int = 3_000_000
+    threads: int = 0  # of libx264 without delay: each makes a slice of its own; 0: as many as there are cores
     capped: bool = False  # the rate is kept within each two seconds, not on average over a long film
 
 
@@ -70,6 +71,7 @@ def _picture_stream(container: OutputContainer, recipe: Recipe) -> av.VideoStrea
         stream.options = {"preset": preset, "profile": recipe.profile, "x264-params": f"scenecut=0{cap}"}
         if not recipe.b_frames:
             stream.options = {**stream.options, "tune": "zerolatency"}
+            stream.codec_context.thread_count = recipe.threads
     return stream
 
 

@@ -69,8 +69,10 @@ class Rtp:
 
     @classmethod
     def parse(cls, data: bytes) -> Rtp:
-        """Of a packet with a plain header, or with the one extension that the relay knows."""
+        """Of a packet with a plain header, or with the one extension that the relay knows; padding is taken off."""
         first, second, sequence, timestamp, ssrc = struct.unpack_from("!BBHII", data)
+        if first & 0x20:
+            first, data = first & ~0x20, data[: -data[-1]]
         assert first in (0x80, 0x90), "the relay sends plain headers, or such with an extension"
         if first == 0x80:
             return cls(second & 0x7F, bool(second & 0x80), sequence, timestamp, ssrc, data[12:])

@@ -7,14 +7,23 @@ import random
 import socket
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.engines.embedded import EmbeddedEngine, rtcp, srtp
-from relay.engines.embedded.burst import MOST_RUN_BYTES, MOST_SEGMENTS, Burst, Layout, Run, runs
+from relay.engines.embedded.burst import (
+    MOST_PADDING,
+    MOST_RUN_BYTES,
+    MOST_SEGMENTS,
+    Burst,
+    Layout,
+    Run,
+    even_out,
+    runs,
+)
 from relay.engines.embedded.counters import Counters
 from relay.engines.embedded.fanout import (
     CREDIT_BYTES,
@@ -24,11 +33,11 @@ from relay.engines.embedded.fanout import (
     SLICE_PACKETS,
     FanOut,
 )
-from relay.engines.embedded.rtp import MARKER, Packet
+from relay.engines.embedded.rtp import HEADER, MARKER, PADDED, VERSION, Packet, read
 from relay.engines.embedded.timeline import Timeline
 from relay.engines.embedded.turns import Turns
 from relay.engines.embedded.udp import Path
-from tests.relay.engines.raw_peer import KEY, Camera, Rtp, raw_publisher, raw_viewer
+from tests.relay.engines.raw_peer import DELTA, KEY, Camera, Rtp, raw_publisher, raw_viewer
 from tests.relay.engines.waiting import until_counted
 
 TAG_BYTES = 16
@@ -59,9 +68,50 @@ def test_runs_hold_every_packet_once_and_only_what_the_kernel_can_cut(sizes: lis
         assert run[-1] <= run[0]
 
 
+def of_sizes(sizes: list[int]) -> list[Packet]:
+    """Packets with payloads of these sizes, that never left yet."""
+    return [Packet(number, 0, 0, bytes(size)) for number, size in enumerate(sizes)]
+
+
+def test_what_a_publisher_cut_a_byte_or_two_apart_leaves_in_one_run() -> None:
+    packets = of_sizes([1210, 1210, 1209, 1209, 1208, 300])
+    layout = Burst(packets, 0.0).layout(TAG_BYTES)
+    assert [len(run.parts) for run in layout.runs] == [6]
+    assert [packet.padding for packet in packets] == [0, 0, 1, 1, 2, 0]
+
+
+@given(st.lists(st.integers(min_value=1, max_value=1200), min_size=1, max_size=100))
+def test_padding_is_little_and_makes_no_packet_larger_than_its_neighbours(sizes: list[int]) -> None:
+    packets = of_sizes(sizes)
+    even_out(packets)
+    for number, packet in enumerate(packets):
+        assert packet.padding is not None
+        assert 0 <= packet.padding <= MOST_PADDING
+        assert packet.padding == 0 or len(packet.padded) in sizes[max(0, number - 99) : number + 100]
+        assert len(packet.padded) <= max(sizes)
+
+
+@given(st.lists(st.integers(min_value=1, max_value=60), min_size=1, max_size=20), st.data())
+def test_padding_is_decided_once_whatever_a_packet_leaves_with_later(sizes: list[int], data: st.DataObject) -> None:
+    packets = of_sizes(sizes)
+    Burst(packets, 0.0)
+    first = [packet.padded for packet in packets]
+    begin = data.draw(st.integers(min_value=0, max_value=len(packets) - 1))
+    Burst(packets[begin:], 1.0)
+    Burst([packets[begin]], 2.0)
+    assert [packet.padded for packet in packets] == first
+
+
+@given(st.binary(max_size=40), st.integers(min_value=0, max_value=MOST_PADDING))
+def test_a_reader_finds_the_payload_in_front_of_the_padding(payload: bytes, padding: int) -> None:
+    packet = Packet(7, 90, MARKER, payload, padding)
+    first = VERSION | PADDED if padding else VERSION
+    assert read(HEADER.pack(first, MARKER | 96, 7, 90, 1) + packet.padded) == (96, MARKER, 7, 90, 1, payload)
+
+
 def sealed(sizes: list[int]) -> Layout:
     """A layout with bytes of its own in every packet."""
-    layout = Burst([Packet(number, 0, 0, bytes(size)) for number, size in enumerate(sizes)], 0.0).layout(TAG_BYTES)
+    layout = Burst(of_sizes(sizes), 0.0).layout(TAG_BYTES)
     layout.buffer[:] = random.Random(len(sizes)).randbytes(len(layout.buffer))
     return layout
 
@@ -133,6 +183,7 @@ async def test_no_number_is_ever_sealed_with_two_contents(
                         viewer.send_rtcp(rtcp.nack(1, seen[0].ssrc, [packet.sequence for packet in seen]))
                 await until_counted(engine, "nacks_received", 6)
     assert len(contents) > 100
+    assert any(said[0] & PADDED for each in contents.values() for said in each)
     assert [nonce for nonce, said in contents.items() if len(said) > 1] == []
 
 
@@ -144,7 +195,7 @@ def recorded_seals(monkeypatch: pytest.MonkeyPatch) -> dict[int, set[bytes]]:
 
     def seal_burst(self: srtp._GcmStream, layout: Layout, payload_type: int, shift: int) -> None:
         burst(self, layout, payload_type, shift)
-        for sequence, _, _, payload, _, header, _ in layout.slots:
+        for _, sequence, _, _, payload, _, header, _ in layout.slots:
             contents.setdefault(self._iv ^ (sequence + shift), set()).add(bytes(header) + payload)
 
     def seal(self: srtp._GcmStream, header: bytes, payload: bytes, index: int) -> bytes:
@@ -156,10 +207,21 @@ def recorded_seals(monkeypatch: pytest.MonkeyPatch) -> dict[int, set[bytes]]:
     return contents
 
 
+def cut(camera: Camera, hand: random.Random) -> list[Rtp]:
+    """A picture in one to four packets of about one size."""
+    whole, last = camera.picture(), hand.randrange(4)
+    packets = [replace(whole, marker=not last, payload=whole.payload + bytes(hand.randrange(3)))]
+    for number in range(1, last + 1):
+        payload = DELTA + bytes(44 + hand.randrange(3))
+        packets.append(replace(whole, sequence=camera.sequence & 0xFFFF, marker=number == last, payload=payload))
+        camera.sequence += 1
+    return packets
+
+
 def shaken(camera: Camera, hand: random.Random) -> list[Rtp]:
     """A lesson's packets as a bad network brings them: some late, some twice, some never."""
-    packets = [camera.picture() for _ in range(120)]
-    order = sorted(range(120), key=lambda number: number + (hand.random() * 8 if number % 20 else 0))
+    packets = [packet for _ in range(60) for packet in cut(camera, hand)]
+    order = sorted(range(len(packets)), key=lambda number: number + (hand.random() * 8 if number % 20 else 0))
     kept = [number for number in order if hand.random() > 0.05 or number == 0]
     return [packets[number] for number in kept for _ in range(1 + (hand.random() < 0.1))]
 
