@@ -75,7 +75,7 @@ class LanPart(_Section, frozen=True, kw_only=True):
 
 
 class BootFile(_Section, frozen=True, kw_only=True):
-    """Everything that ``parta.toml`` can say. The last five sections are those of ``kit.toml``."""
+    """Everything that ``parta.toml`` can say. The last six sections are those of ``kit.toml``."""
 
     kit: KitPart = KitPart()
     relay: RelayPart = RelayPart()
@@ -83,6 +83,7 @@ class BootFile(_Section, frozen=True, kw_only=True):
     lan: LanPart = LanPart()
     camera: dict[str, Any] = {}
     microphone: dict[str, Any] = {}
+    recording: dict[str, Any] = {}
     panel: dict[str, Any] = {}
     network: dict[str, Any] = {}
     setup: dict[str, Any] = {}
@@ -171,6 +172,7 @@ def overrides_of(boot: BootFile, ca_file: str = "") -> Overrides:
         "relay": relay,
         "camera": boot.camera,
         "microphone": boot.microphone,
+        "recording": boot.recording,
         "panel": boot.panel,
         "network": boot.network,
         "setup": boot.setup,

@@ -26,6 +26,8 @@ pytestmark = [
 HOST = "10.0.2.2"  # the machine's name for this one
 EXPOSED_AT_MOST = 2.0  # the issue's promise; systemd's own scale of 0 to 10
 
+#: Fractions are computed in software there: AAC alone would take more than half of a processor (py-spy, within it), so
+#: nothing is recorded; and few, small pictures.
 BOOT_FILE = """
 [kit]
 room = "12"
@@ -37,12 +39,14 @@ enrol_code = "{code}"
 kind = "picamera2"
 width = 320
 height = 180
-fps = 10
-bitrate_kbps = 400
+fps = 5
+bitrate_kbps = 200
 [microphone]
 kind = "alsa"
 device = "Loopback"
 clean = false
+[recording]
+enabled = false
 [panel]
 kind = "gpio"
 lamp = "leds"

@@ -44,6 +44,8 @@ dns = ["192.168.1.1"]
 ntp = ["ntp.school.example"]
 [camera]
 fps = 15
+[recording]
+quota_mb = 8000
 """
 
 
@@ -55,6 +57,7 @@ def test_everything_that_it_may_say_is_read() -> None:
     boot = _read(WHOLE)
     assert (boot.kit.room, boot.wifi.ssid, boot.lan.ntp) == ("Кабинет 12", "Школа", ("ntp.school.example",))
     assert overrides_of(boot)["camera"] == {"fps": 15}
+    assert merged(KitSettings(), overrides_of(boot), origin="parta.toml").recording.quota_mb == 8000
     assert overrides_of(boot, "/state/relay-ca.pem")["relay"] == {
         "url": "https://parta.school.example",
         "enrol_code": "ABCD-EFGH",
