@@ -22,6 +22,9 @@ US_PER_S = 1_000_000
 TARGET_US = 1_800_000
 HALF_PICTURE_US = 100_000  # key frames come give or take half a picture: so much at 5 a second
 ASK_KEY_US = 3 * US_PER_S  # without one by then it is asked for, so that a segment is over within 4 s
+#: A camera counts from its last key frame: one that somebody asked for amid a segment would make that up to twice as
+#: long, and a kit that dies lose as much. Asked for this early, the next one is there after a picture or two.
+ASK_OUT_OF_STEP_US = TARGET_US - 50_000
 ASK_AGAIN_US = 1 * US_PER_S
 MOST_US = 9 * US_PER_S  # no key frame whatever was asked: the wire's limit is 10 s
 STILL_US = 1 * US_PER_S  # a camera that gives nothing for so long is not waited for
@@ -171,7 +174,8 @@ class Segmenter:
             return max(self._start_us + TARGET_US, newest_us + self._picture_us)
         if newest_us >= self._start_us + MOST_US:
             return newest_us + 1
-        if newest_us >= self._start_us + ASK_KEY_US:
+        out_of_step = bool(self._keys) and self._keys[-1].at_us > self._start_us
+        if newest_us >= self._start_us + (ASK_OUT_OF_STEP_US if out_of_step else ASK_KEY_US):
             self._ask()
         return None
 

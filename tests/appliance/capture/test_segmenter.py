@@ -9,7 +9,17 @@ from appliance.capture.aac import FRAME_SAMPLES
 from appliance.capture.base import PcmBlock
 from appliance.capture.segmenter import MOST_US, Segment, Segmenter
 from tests.appliance.capture.long_lesson import recorded
-from tests.appliance.capture.taped import GREY_WIDTH, WIDTH, Film, grey, is_without_holes, read, record, sine
+from tests.appliance.capture.taped import (
+    GREY_WIDTH,
+    PICTURE_US,
+    WIDTH,
+    Film,
+    grey,
+    is_without_holes,
+    read,
+    record,
+    sine,
+)
 
 S = 1_000_000
 BEGINS_US = 200_000
@@ -55,7 +65,17 @@ def test_a_key_frame_that_somebody_else_asked_for_cuts_nothing_too_short() -> No
     for at_us in range(0, 10 * S, 500_000):
         film.force_key_frame()
         segments += record(segmenter, film, at_us, at_us + 500_000)
-    assert set(_lengths(segments)) == {2 * S}
+    assert 1_700_000 <= min(_lengths(segments)) <= max(_lengths(segments)) <= 2 * S
+
+
+@pytest.mark.parametrize("after_us", [300_000, 900_000, 1_600_000])
+def test_a_key_frame_that_somebody_else_asked_for_makes_no_segment_longer(after_us: int) -> None:
+    segmenter, film = Segmenter(grey), Film(key_frame_every_s=1.8)
+    segments = record(segmenter, film, 0, 3_600_000 + after_us)
+    film.force_key_frame()
+    segments += record(segmenter, film, 3_600_000 + after_us, 12 * S)
+    assert max(_lengths(segments)) <= 1_800_000 + 2 * PICTURE_US
+    assert is_without_holes(segments)
 
 
 def test_a_camera_that_gives_none_by_itself_is_asked_and_a_segment_is_over_within_four_seconds() -> None:
