@@ -1,15 +1,17 @@
 """Records the lesson: what is captured goes in on the event loop, and durable segments come out of a thread.
 
-The loop only queues. A card that is too slow, full or broken costs the recording alone, and is told. Used by
-``kit_crew.py``. Not here: what the thread does (``recorder_thread.py``), the way to the relay (``stream/upload.py``).
+The loop only queues. The thread looks a few times a second, and at once where a segment may end: to be woken for each
+of 80 items a second costs both threads more than the work does. A card that is too slow, full or broken costs the
+recording alone, and is told. Used by ``kit_crew.py``. Not here: what the thread does (``recorder_thread.py``), the way
+to the relay (``stream/upload.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 import threading
+from collections import deque
 from typing import Protocol
 
 from appliance.capture.base import AccessUnit, PcmBlock
@@ -21,7 +23,9 @@ from appliance.recordings.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
-TICK_S = 0.25  # how often time alone may end a segment
+LOOK_EVERY_S = 0.2  # how often the thread looks by itself: then also time alone may end a segment
+#: A segment ends with the sound up to its last picture's end, which follows the next key frame in less than this.
+EAGER_US = 200_000
 #: A card that stands still for longer than this (50 s of a lesson at 1.7 Mb/s) loses what comes meanwhile.
 QUEUE_BYTES = 16 * 1024 * 1024
 STOP_S = 1.0  # for what is queued, unless the card hangs
@@ -107,7 +111,9 @@ class Recorder:
         """Without a picture, a grey one of this size stands in."""
         self._shelf = shelf
         self._size = width, height
-        self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self._items: deque[Item] = deque()
+        self._wake = threading.Event()
+        self._eager_until_us = 0
         self._queue_bytes = queue_bytes
         self._put_bytes = self._taken_bytes = 0  # each counted by one side alone
         self._overflows = False
@@ -135,7 +141,7 @@ class Recorder:
             await ended.wait()
             raise RuntimeError("the recorder's thread has ended by itself")
         finally:
-            self._items.put(STOP)
+            self._say(STOP)
             await _ended_soon(ended)
             if ended.is_set():
                 thread.join()
@@ -144,10 +150,13 @@ class Recorder:
         """A lesson begins, or (``goes_on``) is taken up again by a kit that died in it; ``cut_off``: in a segment."""
         self._shelf.claim(lesson_id)
         self._trouble = None
-        self._items.put(Begin(lesson_id, clock, goes_on, cut_off))
+        self._eager_until_us = 0
+        self._say(Begin(lesson_id, clock, goes_on, cut_off))
 
     def picture(self, unit: AccessUnit) -> None:
         """Take a picture. Never blocks."""
+        if unit.key_frame:
+            self._eager_until_us = unit.capture_us + EAGER_US
         self._put(unit, len(unit.data))
 
     def sound(self, block: PcmBlock) -> None:
@@ -156,16 +165,16 @@ class Recorder:
 
     def pause(self) -> None:
         """Capture has closed."""
-        self._items.put(PAUSE)
+        self._say(PAUSE)
 
     def finish(self) -> None:
         """The lesson is over."""
-        self._items.put(FINISH)
+        self._say(FINISH)
 
     async def settled(self) -> None:
         """Wait until all that was given by now is written, or was found impossible to write."""
         loop, done = asyncio.get_running_loop(), asyncio.Event()
-        self._items.put(Settled(lambda: loop.call_soon_threadsafe(done.set)))
+        self._say(Settled(lambda: loop.call_soon_threadsafe(done.set)))
         await done.wait()
 
     def _put(self, item: AccessUnit | PcmBlock, size: int) -> None:
@@ -174,17 +183,26 @@ class Recorder:
             return
         self._overflows = waiting > self._queue_bytes
         if self._overflows:
-            self._items.put(PAUSE)
+            self._say(PAUSE)
             self.lost(RecordingLost("the card is too slow: the recording has a hole here; use a faster card"))
             return
         self._put_bytes += size
-        self._items.put(item)
+        self._items.append(item)
+        if item.capture_us <= self._eager_until_us:
+            self._wake.set()
+
+    def _say(self, item: Item) -> None:
+        self._items.append(item)
+        self._wake.set()
 
     def _next(self) -> Item:
         """For the thread: the next item; None when it is time to look at the clock."""
+        if not self._items:
+            self._wake.wait(LOOK_EVERY_S)
+            self._wake.clear()  # whoever sets it has put an item before: it is seen here, or wakes the next wait
         try:
-            item = self._items.get(timeout=TICK_S)
-        except queue.Empty:
+            item = self._items.popleft()
+        except IndexError:
             return None
         if isinstance(item, AccessUnit):
             self._taken_bytes += len(item.data)
