@@ -54,11 +54,11 @@ check: $(TESTING) $(NODE) ## lint, format, types (Python and the pages) and impo
 	npm run --silent check
 	$(PY) -m pytest -q tests/test_architecture.py tests/test_documents.py
 
-bench: $(TESTING) $(BROWSER) $(HLS) $(LIBCAMERA) $(FANOUT) ## measure all that is promised, Janus beside us, a lesson of 10 min at the end; needs root
+bench: $(TESTING) $(BROWSER) $(HLS) $(LIBCAMERA) ## measure all that is promised, Janus beside us, a lesson of 10 min at the end; needs root
 	@! [ -e .cache/emulation-root.made-of ] || scripts/emulation_root.sh kit
 	$(PY) -m bench
-	scripts/fanout_network.sh $(PY) -m bench.fanout.duel
-	$(PY) -m bench.soak --minutes 10
+	$(MAKE) bench-fanout
+	$(MAKE) soak MINUTES=10
 
 bench-fanout: $(TESTING) $(BROWSER) $(FANOUT) ## measure the relay's cost per viewer beside Janus; takes 8 min and needs root
 	scripts/fanout_network.sh $(PY) -m bench.fanout.duel

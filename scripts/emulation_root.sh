@@ -64,7 +64,10 @@ run_tests() {
 
 case "${1:-}" in
     make) once "$ROOT" make_root "${INGREDIENTS[@]}" ;;
-    kit) once "$ROOT" make_root "${INGREDIENTS[@]}" && fill_for_a_kit ;;
+    kit)
+        once "$ROOT" make_root "${INGREDIENTS[@]}" # not before "&&": there a step that fails would end nothing
+        fill_for_a_kit
+        ;;
     test) shift && run_tests "$@" ;;
     run) shift && run_in_root "$@" ;;
     *) fail "say make, kit, run or test" ;;
