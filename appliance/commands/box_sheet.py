@@ -1,6 +1,6 @@
 """The sheet to print and cut: for each kit's box its room, the PIN of its setup page, and the class link as a QR code.
 
-Pure: boot files in, one HTML page out that needs nothing else. Used by ``enrol_files.py``. In both languages at once:
+Pure: slips in, one HTML page out that needs nothing else. Used by ``enrol_files.py``. In both languages at once:
 whoever opens the box may read either.
 """
 

@@ -72,7 +72,7 @@ class Room:
 
 def enrol_files(options: argparse.Namespace) -> int:
     """Write the files. Raises ``ConfigurationError`` that names every wrong row and its column."""
-    rooms = boot_files(_read(options.rooms), origin=options.rooms.name)
+    rooms = rooms_of(_read(options.rooms), origin=options.rooms.name)
     for folder, room in rooms.items():
         _write(options.out / folder / FILE_NAME, as_toml(room.boot))
     _write(options.out / SHEET, box_sheet([room.slip for room in rooms.values()]))
@@ -90,15 +90,15 @@ def _write(path: Path, text: str) -> None:
         raise ConfigurationError(f"{path}: cannot be written: {error.strerror}; choose another --out") from error
 
 
-def boot_files(text: str, *, origin: str) -> dict[str, Room]:
-    """Each row, by the folder that its boot file goes into. Raises ``ConfigurationError``."""
-    rows = csv.DictReader(io.StringIO(text, newline=""), dialect=_dialect(text), restkey="", strict=True)
-    _check_heading(rows.fieldnames or [], origin)
-    files: dict[str, Room] = {}
+def rooms_of(text: str, *, origin: str) -> dict[str, Room]:
+    """The room of each row, by the folder that its boot file goes into. Raises ``ConfigurationError``."""
+    table = csv.DictReader(io.StringIO(text, newline=""), dialect=_dialect(text), restkey="", strict=True)
+    _check_heading(table.fieldnames or [], origin)
+    rooms: dict[str, Room] = {}
     troubles = []
     try:
-        for row in rows:
-            where = f"{origin}, row {rows.line_num}"
+        for row in table:
+            where = f"{origin}, row {table.line_num}"
             try:
                 boot = _boot_file(row, where)
                 folder = _UNSAFE.sub("-", boot.kit.room).strip(".-") or "room"
@@ -107,16 +107,17 @@ def boot_files(text: str, *, origin: str) -> dict[str, Room]:
                 continue
             if not boot.kit.setup_pin:
                 boot = replace(boot, kit=replace(boot.kit, setup_pin=new_pin()))
-            if folder in files:
+            if folder in rooms:
                 troubles.append(f"{where}: room: {boot.kit.room} is there already")
-            files[folder] = Room(boot, _slip(boot, row))
+            slip = Slip(boot.kit.room, boot.kit.class_name, boot.kit.setup_pin, _link(row))
+            rooms[folder] = Room(boot, slip)
     except csv.Error as error:
-        raise ConfigurationError(f"{origin}, row {rows.line_num}: not valid CSV: {error}") from error
+        raise ConfigurationError(f"{origin}, row {table.line_num}: not valid CSV: {error}") from error
     if troubles:
         raise ConfigurationError("\n".join(troubles))
-    if not files:
+    if not rooms:
         raise ConfigurationError(f"{origin}: holds no room; write one in each row below the heading")
-    return files
+    return rooms
 
 
 def _dialect(text: str) -> type[csv.Dialect]:
@@ -150,7 +151,7 @@ def _boot_file(row: Mapping[str, Any], where: str) -> BootFile:
     for column in WANTED:
         if not row[column].strip():
             raise ConfigurationError(f"{where}: {column}: is empty")
-    if (link := row.get(LINK, "").strip()) and not _LINK.fullmatch(link):
+    if (link := _link(row)) and not _LINK.fullmatch(link):
         raise ConfigurationError(f"{where}: {LINK}: is no link of a class; parta-relay class link prints it")
     try:
         boot = convert(table, BootFile, origin=where)
@@ -160,8 +161,8 @@ def _boot_file(row: Mapping[str, Any], where: str) -> BootFile:
         raise ConfigurationError(_in_columns(str(error))) from error
 
 
-def _slip(boot: BootFile, row: Mapping[str, str]) -> Slip:
-    return Slip(boot.kit.room, boot.kit.class_name, boot.kit.setup_pin, row.get(LINK, "").strip())
+def _link(row: Mapping[str, str]) -> str:
+    return row.get(LINK, "").strip()
 
 
 def _in_columns(text: str) -> str:

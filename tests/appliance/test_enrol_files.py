@@ -10,7 +10,7 @@ import pytest
 from appliance.boot.file import read_boot_file
 from appliance.cli import CANNOT_START, OK, main
 from appliance.commands.box_sheet import Slip, box_sheet
-from appliance.commands.enrol_files import boot_files
+from appliance.commands.enrol_files import rooms_of
 from appliance.settings import KitSettings
 from appliance.setup.pin import is_pin, spoken
 from config.strict_toml import ConfigurationError
@@ -99,17 +99,17 @@ def test_what_a_table_says_is_text_on_the_sheet() -> None:
 
 def test_a_link_that_is_none_is_told_with_its_row() -> None:
     with pytest.raises(ConfigurationError, match="row 2: class_link: is no link of a class"):
-        boot_files("room,relay,code,class_link\n12,https://a,C,https://a/fleet\n", origin="rooms.csv")
+        rooms_of("room,relay,code,class_link\n12,https://a,C,https://a/fleet\n", origin="rooms.csv")
 
 
 def test_a_pin_that_is_none_is_told_with_its_row() -> None:
     with pytest.raises(ConfigurationError, match="row 2: setup_pin: has to be 8 digits"):
-        boot_files("room,relay,code,setup_pin\n12,https://a,C,1234\n", origin="rooms.csv")
+        rooms_of("room,relay,code,setup_pin\n12,https://a,C,1234\n", origin="rooms.csv")
 
 
 def test_a_table_parted_by_semicolons_is_read_too() -> None:
-    files = boot_files("room;relay;code\n12;https://a;C\n", origin="rooms.csv")
-    assert files["12"].boot.relay.url == "https://a"
+    rooms = rooms_of("room;relay;code\n12;https://a;C\n", origin="rooms.csv")
+    assert rooms["12"].boot.relay.url == "https://a"
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,13 @@ def test_a_table_parted_by_semicolons_is_read_too() -> None:
 )
 def test_what_is_wrong_is_named_with_row_and_column(rows: str, told: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        boot_files(_table(*([rows] if rows else [])), origin="rooms.csv")
+        rooms_of(_table(*([rows] if rows else [])), origin="rooms.csv")
     assert str(caught.value).startswith(told)
 
 
 def test_every_wrong_row_is_told_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        boot_files(_table(ROW_12.replace("long enough", "short"), ROW_13.replace("pass word", "")), origin="rooms.csv")
+        rooms_of(_table(ROW_12.replace("long enough", "short"), ROW_13.replace("pass word", "")), origin="rooms.csv")
     assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == [
         "rooms.csv, row 2",
         "rooms.csv, row 3",
@@ -152,7 +152,7 @@ def test_every_wrong_row_is_told_at_once() -> None:
 )
 def test_a_wrong_heading_is_told(heading: str, told: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        boot_files(f"{heading}\n12,https://a,C\n", origin="rooms.csv")
+        rooms_of(f"{heading}\n12,https://a,C\n", origin="rooms.csv")
     assert told in str(caught.value)
 
 
