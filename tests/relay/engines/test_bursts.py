@@ -84,11 +84,10 @@ def test_what_a_publisher_cut_a_byte_or_two_apart_leaves_in_one_run() -> None:
 def test_padding_is_little_and_makes_no_packet_larger_than_its_neighbours(sizes: list[int]) -> None:
     packets = of_sizes(sizes)
     even_out(packets)
-    for number, packet in enumerate(packets):
+    for packet in packets:
         assert packet.padding is not None
         assert 0 <= packet.padding <= MOST_PADDING
-        assert packet.padding == 0 or len(packet.padded) in sizes[max(0, number - 99) : number + 100]
-        assert len(packet.padded) <= max(sizes)
+        assert len(packet.padded) in sizes
 
 
 @given(st.lists(st.integers(min_value=1, max_value=60), min_size=1, max_size=20), st.data())

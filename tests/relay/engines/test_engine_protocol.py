@@ -162,7 +162,8 @@ async def test_a_publisher_is_asked_for_a_key_frame(engine: Engine) -> None:
         publisher.send(Camera().picture())
         await until(lambda: engine.delivery("7B").picture_fresh)
         engine.request_key_frame("7B")
-        await publisher.next_rtcp(rtcp.PSFB)
+        asked = rtcp.read(await publisher.next_rtcp(rtcp.PSFB))
+        assert sum(isinstance(item, rtcp.KeyFrameRequest) for item in asked) == 1
 
 
 async def test_what_was_counted_is_told(engine: Engine) -> None:

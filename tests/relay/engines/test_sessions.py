@@ -59,6 +59,7 @@ async def test_another_publisher_may_follow_one_that_ended(engine: EmbeddedEngin
         engine.end(first.session_id)
         async with raw_publisher(engine, "second"):
             await until_delivery(engine, "7B", lambda d: d.publisher == "second")
+            assert engine.counters()["sessions_now"] == 1
 
 
 async def test_the_same_publishers_new_session_ends_its_old_one(engine: EmbeddedEngine) -> None:
@@ -176,6 +177,7 @@ async def test_a_peer_that_says_goodbye_is_gone_at_once(engine: EmbeddedEngine) 
     async with raw_viewer(engine) as viewer:
         viewer.goodbye()
         await until(lambda: engine.counters()["sessions_now"] == 0)
+        assert engine.counters()["sessions_expired"] == 0
 
 
 async def test_closing_says_goodbye_to_everybody_and_releases_the_port(engine: EmbeddedEngine) -> None:

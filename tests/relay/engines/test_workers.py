@@ -153,6 +153,7 @@ async def test_a_session_that_nobody_waits_for_any_more_is_ended(pool: WorkerPoo
     kill(pool, port, signal.SIGCONT)
     await until(lambda: pool.counters().get("sessions_ended") == 1)
     await until(lambda: not pool.workers[0].sessions)
+    assert pool.counters()["sessions_opened"] == 1
 
 
 async def test_a_port_that_is_taken_is_named_and_nothing_is_left_running() -> None:
