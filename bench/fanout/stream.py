@@ -22,11 +22,18 @@ SECONDS = 10
 FPS = 30
 PICTURE_HZ, VOICE_HZ = 90_000, 48_000
 PICTURE_TIME_BASE = Fraction(1, FPS)
+ONE_SLICE = 1  # as the kit encodes this size (appliance/capture/h264.py)
 PICTURE = Recipe(
-    seconds=SECONDS, width=1280, height=720, fps=FPS, key_every=2 * FPS, bits_per_s=1_700_000, capped=True,
-    threads=1,  # one slice, as the kit encodes this size (appliance/capture/h264.py)
+    seconds=SECONDS,
+    width=1280,
+    height=720,
+    fps=FPS,
+    key_every=2 * FPS,
+    bits_per_s=1_700_000,
+    capped=True,
+    threads=ONE_SLICE,
     sound=False,
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)

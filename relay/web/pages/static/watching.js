@@ -252,7 +252,9 @@ export class Watching {
   #awaitDirect() {
     if (this.#awaitedSince_ms !== null || this.#everDirect) return;
     this.#awaitedSince_ms = performance.now();
-    setTimeout(() => this.#model?.media !== "up" && loadLibrary(), DIRECT_LIKELY_MS);
+    setTimeout(() => {
+      if (this.#model?.media !== "up") void loadLibrary();
+    }, DIRECT_LIKELY_MS);
     setTimeout(() => this.#delayIfShut(), DIRECT_FIRST_MS);
   }
 
