@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.1  # how often the open card is looked at
 SILENT_S = 0.5  # nobody raises when a card is unplugged: its callbacks stop; a busy machine delays them by less
 AGAIN_S = 1.0  # how soon a lost card is looked for; replugging takes a hand longer
-ROOM_CHUNKS = 200  # 2 s of sound: a loop that stalls longer loses the newest, and the line begins anew
+ROOM_CHUNKS = 100  # 2 s of sound: a loop that stalls longer loses the newest, and the line begins anew
 ALSA_CARDS = Path("/proc/asound/cards")  # the kernel's list: changes when a card is plugged in or out
 
 

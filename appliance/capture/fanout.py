@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from functools import partial
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from appliance.capture.base import (
     AccessUnit,
@@ -23,6 +23,7 @@ from appliance.capture.base import (
     MicrophoneStream,
     OpusFrame,
     PcmBlock,
+    Samples,
     SelfRestarting,
     SensorView,
 )
@@ -30,14 +31,13 @@ from appliance.capture.clock import LessonClock
 from appliance.capture.opus import OpusEncoder
 from appliance.capture.sound_meter import SoundFigures, SoundMeter
 from appliance.errors import CameraUnavailable, KitError, MicrophoneUnavailable
-from appliance.supervise import RETRIED, Backoff
+from appliance.supervise import RETRIED, Backoff, expecting
 
 FIRST_RETRY_S = 1.0  # a camera that fell off its bus is back within about this time
 LAST_RETRY_S = 30.0
 _LONG_AGO_US = -(1 << 62)
 SILENT_S = 3.0  # nobody raises when a camera is unplugged: frames just stop
 
-T = TypeVar("T")
 Told = Callable[[bool], None]
 log = logging.getLogger(__name__)
 
@@ -239,18 +239,20 @@ class Capture:
     async def _film(self, clock: LessonClock, gave: Callable[[], None]) -> None:
         async with self._camera.open(clock) as stream:
             with self._open_stream(stream):
-                units = aiter(stream)
                 silent_s = stream.silent_at_most_s if isinstance(stream, SelfRestarting) else self._silent_s
-                while (unit := await _next(units, silent_s, self._no_pictures)) is not None:
-                    if unit.capture_us <= self._last_picture_us:
-                        raise CameraUnavailable(f"the camera's time went back to {unit.capture_us} µs")
-                    self._last_picture_us = unit.capture_us
-                    self.camera.step()
-                    if not self._is_cut:
-                        gave()
-                        self._show(unit)
+                with expecting(silent_s, self._no_pictures) as expected:
+                    async for unit in stream:
+                        expected.came()
+                        self._show(unit, gave)
 
-    def _show(self, unit: AccessUnit) -> None:
+    def _show(self, unit: AccessUnit, gave: Callable[[], None]) -> None:
+        if unit.capture_us <= self._last_picture_us:
+            raise CameraUnavailable(f"the camera's time went back to {unit.capture_us} µs")
+        self._last_picture_us = unit.capture_us
+        self.camera.step()
+        if self._is_cut:
+            return
+        gave()
         for sink in self._sinks:
             sink.picture(unit)
         for recorder in self._recorders:
@@ -260,12 +262,13 @@ class Capture:
         async with self._microphone.open(clock) as stream:
             encoder = OpusEncoder(self._voice_bitrate_bps)
             healing = stream if isinstance(stream, SelfHealing) else None
-            with self._meter(stream) as meter:
-                blocks = aiter(stream)
-                while (block := await _next(blocks, self._silent_s, self._no_sound)) is not None:
-                    meter.add(block.samples)
+            note = partial(self._note_hearing, healing, gave)
+            with self._measured(stream) as measure, expecting(self._silent_s, self._no_sound) as expected:
+                async for block in stream:
+                    expected.came()
+                    measure(block.samples)
                     self.microphone.step()
-                    self._speak(block, encoder.encode(block), partial(self._note_hearing, healing, gave))
+                    self._speak(block, encoder.encode(block), note)
 
     def _speak(self, block: PcmBlock, frame: OpusFrame, note: Callable[[], None]) -> None:
         if frame.capture_us <= self._last_voice_us:
@@ -286,12 +289,13 @@ class Capture:
             self.microphone.became(SourceState.LOST, stream.trouble)
 
     @contextmanager
-    def _meter(self, stream: MicrophoneStream) -> Iterator[SoundMeter]:
-        """A meter for the stream; one that measures its own device is believed rather."""
+    def _measured(self, stream: MicrophoneStream) -> Iterator[Callable[[Samples], None]]:
+        """Gives what is to be told of each block. A stream that measures its own device needs no second meter."""
         meter = SoundMeter()
+        is_measured = isinstance(stream, SelfHealing)
         self._hearing = stream.figures if isinstance(stream, SelfHealing) else meter.figures
         try:
-            yield meter
+            yield (lambda samples: None) if is_measured else meter.add
         finally:
             self._hearing = None
 
@@ -314,14 +318,3 @@ class Capture:
             yield
         finally:
             self._stream = None
-
-
-async def _next(items: AsyncIterator[T], within_s: float, error: Callable[[], KitError]) -> T | None:
-    """The next item; None at the natural end. Raises ``error`` when it does not come in time."""
-    try:
-        async with asyncio.timeout(within_s):
-            return await anext(items)
-    except StopAsyncIteration:
-        return None
-    except TimeoutError:
-        raise error() from None

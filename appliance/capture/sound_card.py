@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PERIOD_S = 0.01  # a callback per 10 ms: what the cleaning takes at a time
+PERIOD_S = 0.02  # a callback for each block: twice as many wake three threads twice as often, and save voice 10 ms
 LONGEST_LATENCY_S = 1.0  # a card that says more of itself is not to be believed
 
 

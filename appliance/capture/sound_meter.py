@@ -19,10 +19,11 @@ SoundWarning = Literal["silent", "clipping"]
 
 FULL_SCALE = 32768.0
 FLOOR_DBFS = -96.0  # 16 bits hold no less
+LOOK_S = 0.1  # what is measured at once: no eye follows a faster meter, and each look costs a dozen of numpy's calls
 WINDOW_S = 3.0  # long enough to be sure, and a warning within 5 s
 SILENT_SPAN = 8  # from trough to peak, in steps of 16 bits: a muted or dead microphone; a quiet room has 30 and more
 CLIPPED_AT = 32_700
-CLIPPED_SAMPLES = 8  # in 20 ms; fewer are a bang on the desk
+CLIPPED_PER_S = 400  # samples; fewer are a bang on the desk
 CLIPPED_SHARE = 0.1  # of the window; a clap is no reason to move a microphone
 LEVEL_FALL_DB_S = 20.0  # how fast the peak falls back, as on any meter
 
@@ -49,12 +50,21 @@ class SoundMeter:
 
     def __init__(self, rate_hz: int = SAMPLE_RATE_HZ) -> None:
         self._rate_hz = rate_hz
+        self._waiting: list[Samples] = []
+        self._samples = 0
         self._looks: deque[_Look] = deque()
         self._seconds = 0.0
         self._level = self._peak = FLOOR_DBFS
 
     def add(self, samples: Samples) -> None:
-        """The next sound. It must not be empty."""
+        """The next sound; it is looked at once there is enough of it."""
+        self._waiting.append(samples)
+        self._samples += len(samples)
+        if self._samples >= LOOK_S * self._rate_hz:
+            self._look(np.concatenate(self._waiting))
+            self._waiting, self._samples = [], 0
+
+    def _look(self, samples: Samples) -> None:
         seconds = len(samples) / self._rate_hz
         low, high = int(np.minimum.reduce(samples)), int(np.maximum.reduce(samples))
         self._level = _dbfs(_deviation(samples))
@@ -62,8 +72,7 @@ class SoundMeter:
         clipped = 0
         if high >= CLIPPED_AT or low <= -CLIPPED_AT:
             clipped = int(np.count_nonzero(np.abs(samples.astype(np.int32)) >= CLIPPED_AT))
-        allowed = CLIPPED_SAMPLES * max(1.0, seconds / 0.02)
-        self._note(_Look(seconds, silent=high - low < SILENT_SPAN, clipped=clipped >= allowed))
+        self._note(_Look(seconds, silent=high - low < SILENT_SPAN, clipped=clipped >= CLIPPED_PER_S * seconds))
 
     def figures(self, device: str = "") -> SoundFigures:
         """The voice now."""
@@ -85,7 +94,7 @@ class SoundMeter:
 
 
 def _deviation(samples: Samples) -> float:
-    """The root mean square about the mean: an offset is no sound. Fifty times a second, so in few numpy calls."""
+    """The root mean square about the mean: an offset is no sound."""
     wave = samples.astype(np.float32)
     mean = float(np.add.reduce(wave)) / len(wave)
     return math.sqrt(max(0.0, float(np.dot(wave, wave)) / len(wave) - mean * mean))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import AsyncIterator
 
 import pytest
 
-from appliance.errors import CameraUnavailable
-from appliance.supervise import Backoff, deadline, keep_running
+from appliance.errors import CameraUnavailable, KitError
+from appliance.supervise import LOOKS, Backoff, deadline, expecting, keep_running
 
 
 def _least(low: float, high: float) -> float:
@@ -107,3 +109,69 @@ async def test_a_stage_in_time_says_nothing_and_its_own_timeout_is_its_own(caplo
         async with deadline("the camera", 5):
             raise TimeoutError("mine")
     assert not caplog.records
+
+
+WITHIN_S = 0.1
+
+
+def _gone() -> KitError:
+    return CameraUnavailable("gone")
+
+
+async def _pictures(every_s: float, count: int) -> AsyncIterator[int]:
+    for number in range(count):
+        await asyncio.sleep(every_s)
+        yield number
+
+
+async def test_what_is_expected_and_comes_is_left_alone() -> None:
+    got = []
+    with expecting(WITHIN_S, _gone) as expected:
+        async for number in _pictures(WITHIN_S / LOOKS, 3 * LOOKS):
+            expected.came()
+            got.append(number)
+    assert len(got) == 3 * LOOKS
+
+
+async def test_what_does_not_come_is_missed() -> None:
+    got = []
+
+    async def expect() -> None:
+        with expecting(WITHIN_S, _gone) as expected:
+            async for number in _pictures(WITHIN_S / LOOKS, 3):
+                expected.came()
+                got.append(number)
+            await asyncio.Event().wait()
+
+    with pytest.raises(CameraUnavailable, match="gone"):
+        await expect()
+    assert got == [0, 1, 2]
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_a_loop_that_was_late_itself_misses_nothing_that_came_meanwhile() -> None:
+    loop, came = asyncio.get_running_loop(), asyncio.Event()
+    with expecting(WITHIN_S, _gone) as expected:
+        for _ in range(3):
+            loop.call_soon(time.sleep, 2 * WITHIN_S)  # the loop stands still, and something comes just then
+            loop.call_soon(came.set)
+            await came.wait()
+            expected.came()
+            came.clear()
+
+
+async def test_whoever_expects_can_be_cancelled_by_others() -> None:
+    waiting = asyncio.Event()
+
+    async def expect() -> None:
+        with expecting(60, _gone):
+            waiting.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(expect())
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -212,7 +212,7 @@ async def test_every_microphone_has_a_level() -> None:
     sink = Sink()
     capture = Capture(SimulatedCamera(160, 120), SimulatedMicrophone(), [sink])
     with running(capture) as task:
-        await sink.has(voices=3)
+        await sink.has(voices=6)
         figures = capture.hearing()
     await asyncio.wait([task])
     assert figures is not None

@@ -9,6 +9,7 @@ from appliance.capture.base import BLOCK_SAMPLES, Samples
 from appliance.capture.simulated.voice import Voice
 from appliance.capture.sound_meter import FLOOR_DBFS, SoundMeter
 
+A_LOOK = 5  # blocks: 100 ms
 WITHIN_BLOCKS = 250  # 5 s
 
 
@@ -27,16 +28,19 @@ def blocks_until(meter: SoundMeter, samples: Samples, warning: str | None) -> in
 
 def test_a_tone_has_its_level() -> None:
     meter = SoundMeter()
-    meter.add(tone(0.5))
+    for _ in range(A_LOOK):
+        assert meter.figures().level_dbfs == FLOOR_DBFS
+        meter.add(tone(0.5))
     assert meter.figures().level_dbfs == pytest.approx(-9.0, abs=0.1)
     assert meter.figures().peak_dbfs == pytest.approx(-6.0, abs=0.1)
 
 
 def test_the_peak_falls_back_slowly() -> None:
     meter = SoundMeter()
-    meter.add(tone(1.0))
-    meter.add(tone(0.01))
-    assert -1.0 < meter.figures().peak_dbfs < 0.0
+    for loud in (1.0, 0.01):
+        for _ in range(A_LOOK):
+            meter.add(tone(loud))
+    assert -3.0 < meter.figures().peak_dbfs < 0.0
     for _ in range(100):
         meter.add(tone(0.01))
     assert meter.figures().peak_dbfs == pytest.approx(-40, abs=1)
@@ -49,6 +53,15 @@ def test_a_dead_microphone_is_told_within_5_s(offset: int) -> None:
     dead[::7] += 2  # the least significant bits of a converter without a capsule
     assert 50 < blocks_until(meter, dead, "silent") <= WITHIN_BLOCKS
     assert meter.figures().level_dbfs < -80
+
+
+def test_pieces_of_any_length_are_measured_alike() -> None:
+    whole, pieces, sound = SoundMeter(), SoundMeter(), np.concatenate([Voice().block(n) for n in range(2 * A_LOOK)])
+    whole.add(sound[: len(sound) // 2])
+    whole.add(sound[len(sound) // 2 :])
+    for at in range(0, len(sound), 480):
+        pieces.add(sound[at : at + 480])
+    assert pieces.figures() == whole.figures()
 
 
 def test_a_clipping_microphone_is_told_within_5_s_and_taken_back() -> None:
