@@ -33,6 +33,17 @@ def write_durably(path: Path, content: bytes, *, replace: bool = True) -> None:
     sync_folder(path.parent)
 
 
+def link_durably(path: Path, target: str) -> None:
+    """Make ``path`` a symbolic link to ``target``, whatever it was. On return it is on the disk. Raises ``OSError``."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        draft.symlink_to(target)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
 def remove_durably(path: Path) -> None:
     """Remove ``path``, which need not exist. On return it is gone from the disk. Raises ``OSError``."""
     path.unlink(missing_ok=True)

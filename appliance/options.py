@@ -136,9 +136,10 @@ def _enrol_files(commands: Commands[Parser]) -> None:
         "enrol-files",
         help="make one parta.toml per room from a table",
         description="Make one parta.toml per room from a CSV table, and boxes.html, a sheet to print for their boxes. "
-        "Nothing is written unless every row is right. Columns: room, relay, code (wanted), class, setup_pin, proxy, "
-        "ca_file, wifi_ssid, wifi_security (psk, eap, open), wifi_psk, wifi_identity, wifi_password, wifi_ca_file, "
-        "address, gateway, dns, ntp, class_link (on the sheet, as a QR code).",
+        "Nothing is written unless every row is right. Columns: room, relay, code (wanted), class, host_name, "
+        "time_zone, setup_pin, proxy, ca_file, wifi_ssid, wifi_security (psk, eap, open), wifi_psk, wifi_identity, "
+        "wifi_password, wifi_ca_file, address, gateway, dns, ntp, ssh_keys (each on a line of the cell), class_link "
+        "(on the sheet, as a QR code).",
     )
     files.add_argument("rooms", type=Path, metavar="ROOMS.CSV", help="UTF-8; columns parted by , or ;")
     files.add_argument("--out", type=Path, metavar="DIR", required=True, help="where the rooms' folders are made")

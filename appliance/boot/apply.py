@@ -1,4 +1,4 @@
-"""Applies the boot file: all of it, or, when anything is wrong with it, nothing.
+"""Applies the boot file, and below it what Raspberry Pi Imager left: all of it, or, when anything is wrong, nothing.
 
 Used by ``commands/apply_boot_file.py``, as root, before the kit starts. A mistake leaves the old configuration in force
 and is told in ``parta-error.txt`` beside the file and in the kit's ``/status``. Secrets leave the card last, so a power
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -19,13 +20,16 @@ from appliance.boot.file import (
     MAX_BYTES,
     BootFile,
     as_toml,
+    check_boot_file,
     overrides_of,
     read_boot_file,
     without_secrets,
 )
+from appliance.boot.imager import FILES as IMAGER_FILES
+from appliance.boot.imager import over, read_imager
 from appliance.boot.notice import clear_notice, write_notice
 from appliance.boot.system_files import SystemFile, system_files
-from appliance.durable import remove_durably, write_durably
+from appliance.durable import link_durably, remove_durably, write_durably
 from appliance.overrides import Overrides, set_overrides
 from appliance.settings import KitSettings
 from appliance.setup.pin import set_pin
@@ -41,10 +45,14 @@ APPLIED = (
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What was applied last: the file's digest as it was left on the card, and what it said, without secrets."""
+    """What was applied last: the file's digest as it was left on the card, and what it said, without secrets.
+
+    ``imager``: what Raspberry Pi Imager said, whose files are gone; it goes on to stand below every later ``boot``.
+    """
 
     digest: str
     boot: BootFile
+    imager: BootFile = BootFile()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +69,10 @@ def apply_boot_file(card: Card, settings: KitSettings) -> bool:
     record = _record(card.state_dir)
     try:
         content = _read(card.file)
-        if content is None or (record is not None and record.digest == _digest(content)):
+        imager = _imager_files(card)
+        if not imager and (content is None or (record is not None and record.digest == _digest(content))):
             return False
-        _apply(card, settings, _text(content), record)
+        _apply(card, settings, content, imager, record)
     except ConfigurationError as error:
         tell(card, str(error))
         raise
@@ -90,14 +99,33 @@ def tell(card: Card, reason: str) -> None:
         write_durably(card.file.with_name(ERROR_FILE), text.encode())
 
 
-def _apply(card: Card, settings: KitSettings, text: str, record: _Record | None) -> None:
+def _apply(
+    card: Card, settings: KitSettings, content: bytes | None, imager: Mapping[str, str], record: _Record | None
+) -> None:
     known = None if record is None or not record.boot.wifi.ssid else record.boot.wifi
-    boot = read_boot_file(text, settings, origin=FILE_NAME, known=known)
+    own = read_boot_file(_text(content or b"", FILE_NAME), settings, origin=FILE_NAME, known=known)
+    base = BootFile() if record is None else record.imager
+    if imager:
+        base = read_imager(imager)
+        check_boot_file(base, settings, origin="what Raspberry Pi Imager set", known=known)
+    boot = over(base, own)
     keep_wifi = known is not None and boot.wifi == known and (record is not None and boot.lan == record.boot.lan)
     if known is not None and boot.wifi == known and not keep_wifi and boot.wifi.security != "open":
         raise ConfigurationError(f"{FILE_NAME}: wifi: [lan] changes its address; write the Wi-Fi's key once more")
     relay_ca, wifi_ca = _pem(card, "relay", boot.relay.ca_file), _pem(card, "wifi", boot.wifi.ca_file)
     _write_all(card.root, system_files(boot, keep_wifi=keep_wifi, wifi_ca=wifi_ca))
+    _set_kit(card, boot, relay_ca, record)
+    on_card = None if content is None else as_toml(without_secrets(own), APPLIED).encode()
+    digest = _digest(on_card or b"")
+    applied = _Record(digest=digest, boot=without_secrets(boot), imager=without_secrets(base))
+    write_durably(card.state_dir / RECORD_FILE, msgspec.json.encode(applied))
+    if on_card is not None:
+        write_durably(card.file, on_card)
+    for name in IMAGER_FILES:
+        remove_durably(card.file.with_name(name))
+
+
+def _set_kit(card: Card, boot: BootFile, relay_ca: str | None, record: _Record | None) -> None:
     ca_file = card.state_dir / RELAY_CA_FILE
     if relay_ca is not None:
         write_durably(ca_file, relay_ca.encode())
@@ -105,10 +133,6 @@ def _apply(card: Card, settings: KitSettings, text: str, record: _Record | None)
     set_overrides(card.state_dir, changes, instead_of=_forgotten(record, boot))
     if boot.kit.setup_pin:
         set_pin(card.state_dir, boot.kit.setup_pin)
-    left = without_secrets(boot)
-    on_card = as_toml(left, APPLIED).encode()
-    write_durably(card.state_dir / RECORD_FILE, msgspec.json.encode(_Record(digest=_digest(on_card), boot=left)))
-    write_durably(card.file, on_card)
 
 
 def _forgotten(record: _Record | None, boot: BootFile) -> Overrides:
@@ -123,30 +147,38 @@ def _forgotten(record: _Record | None, boot: BootFile) -> Overrides:
 
 def _write_all(root: Path, files: list[SystemFile]) -> None:
     """Write all, or put back what was there. Raises ``ConfigurationError``."""
-    before = []
+    before: list[SystemFile] = []
     try:
-        before = [(root / file.path, _content(root / file.path)) for file in files]
+        before = [_as_it_is(root, file) for file in files]
         for file in files:
             if not file.keep:
-                _write(root / file.path, None if file.content is None else file.content.encode(), file.mode)
+                _write(root, file)
     except OSError as error:
-        for (path, content), file in zip(before, files, strict=False):
+        for file in before:
             with contextlib.suppress(OSError):
-                _write(path, content, file.mode)
+                _write(root, file)
         raise ConfigurationError(f"{FILE_NAME}: the system cannot be written: {error.strerror or error}") from error
 
 
-def _content(path: Path) -> bytes | None:
-    return path.read_bytes() if path.exists() else None
+def _as_it_is(root: Path, file: SystemFile) -> SystemFile:
+    path = root / file.path
+    if file.link:
+        return replace(file, content=str(path.readlink()) if path.is_symlink() else None)
+    content = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else None
+    return replace(file, content=content)
 
 
-def _write(path: Path, content: bytes | None, mode: int) -> None:
-    if content is None:
+def _write(root: Path, file: SystemFile) -> None:
+    path = root / file.path
+    if file.content is None:
         remove_durably(path)
         return
     _make_readable(path.parent)
-    write_durably(path, content)
-    path.chmod(mode)
+    if file.link:
+        link_durably(path, file.content)
+        return
+    write_durably(path, file.content.encode(errors="surrogateescape"))
+    path.chmod(file.mode)
 
 
 def _make_readable(folder: Path) -> None:
@@ -176,15 +208,21 @@ def _read(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     if len(content) > MAX_BYTES:
-        raise ConfigurationError(f"{FILE_NAME}: is larger than {MAX_BYTES} bytes, and is no such file")
+        raise ConfigurationError(f"{path.name}: is larger than {MAX_BYTES} bytes, and is no such file")
     return content
 
 
-def _text(content: bytes) -> str:
+def _imager_files(card: Card) -> dict[str, str]:
+    """Those that are there, by name."""
+    found = {name: _read(card.file.with_name(name)) for name in IMAGER_FILES}
+    return {name: _text(content, name) for name, content in found.items() if content is not None}
+
+
+def _text(content: bytes, name: str) -> str:
     try:
         return content.decode("utf-8-sig")  # Windows' Notepad marks UTF-8
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{FILE_NAME}: not UTF-8 text; save it as UTF-8") from error
+        raise ConfigurationError(f"{name}: not UTF-8 text; save it as UTF-8") from error
 
 
 def _record(state_dir: Path) -> _Record | None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from appliance.boot.names import host_name_trouble, public_key_trouble, time_zone_trouble
 from appliance.overrides import Overrides, merged
 from appliance.settings import KitSettings
 from appliance.setup.pin import DIGITS, is_pin
@@ -37,10 +38,15 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class KitPart(_Section, frozen=True, kw_only=True):
-    """``[kit]``: what the kit is meant for, for people; the enrolment code decides. The PIN is the setup page's."""
+    """``[kit]``: room and class are for people, the enrolment code decides; the PIN is the setup page's.
+
+    ``host_name`` is one label; ``time_zone`` one of the IANA's, for the logs. Empty: the image's own.
+    """
 
     room: str = ""
     class_name: str = ""
+    host_name: str = ""
+    time_zone: str = ""
     setup_pin: str = ""
 
 
@@ -74,6 +80,12 @@ class LanPart(_Section, frozen=True, kw_only=True):
     ntp: tuple[str, ...] = ()
 
 
+class SshPart(_Section, frozen=True, kw_only=True):
+    """``[ssh]``: lines of ``.pub`` files. Without any, no SSH server runs; ``None``: not said, so Imager's hold."""
+
+    authorized_keys: tuple[str, ...] | None = None
+
+
 class BootFile(_Section, frozen=True, kw_only=True):
     """Everything that ``parta.toml`` can say. The last six sections are those of ``kit.toml``."""
 
@@ -81,6 +93,7 @@ class BootFile(_Section, frozen=True, kw_only=True):
     relay: RelayPart = RelayPart()
     wifi: WifiPart = WifiPart()
     lan: LanPart = LanPart()
+    ssh: SshPart = SshPart()
     camera: dict[str, Any] = {}
     microphone: dict[str, Any] = {}
     recording: dict[str, Any] = {}
@@ -148,6 +161,13 @@ def _name_troubles(boot: BootFile) -> list[tuple[str, str]]:
         for key, name in files
         if name and not _FILE.fullmatch(name)
     ]
+    found += [
+        ("ssh.authorized_keys", told) for key in boot.ssh.authorized_keys or () if (told := public_key_trouble(key))
+    ]
+    if boot.kit.host_name and (told := host_name_trouble(boot.kit.host_name)):
+        found.append(("kit.host_name", told))
+    if boot.kit.time_zone and (told := time_zone_trouble(boot.kit.time_zone)):
+        found.append(("kit.time_zone", told))
     if boot.kit.setup_pin and not is_pin(boot.kit.setup_pin):
         found.append(("kit.setup_pin", f"has to be {DIGITS} digits, in quotes"))
     if boot.relay.proxy and not boot.relay.proxy.startswith(("http://", "https://")):

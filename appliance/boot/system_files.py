@@ -1,6 +1,7 @@
-"""What a boot file becomes on the system: NetworkManager's connections and the time servers, as text.
+"""What a boot file becomes on the system: NetworkManager's connections, time servers, names and keys, as text.
 
-Pure: a list of files. ``apply.py`` writes them. The forms are those of nm-settings-keyfile(5) and timesyncd.conf(5).
+Pure: a list of files. ``apply.py`` writes them. The forms are those of nm-settings-keyfile(5), timesyncd.conf(5),
+hostname(5), localtime(5), sshd(8) and nft(8). All of /etc/parta is read by the image's own system (image-build/).
 """
 
 from __future__ import annotations
@@ -8,24 +9,34 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from appliance.boot.file import BootFile, LanPart, WifiPart
+from appliance.boot.file import BootFile, KitPart, LanPart, WifiPart
 
 CONNECTIONS = "etc/NetworkManager/system-connections"
 WIFI_FILE = f"{CONNECTIONS}/parta-wifi.nmconnection"
 CABLE_FILE = f"{CONNECTIONS}/parta-cable.nmconnection"
 NTP_FILE = "etc/systemd/timesyncd.conf.d/parta.conf"
 WIFI_CA_FILE = "etc/parta/wifi-ca.pem"
+HOST_NAME_FILE = "etc/parta/hostname"
+TIME_ZONE_LINK = "etc/parta/localtime"
+ZONES = "/usr/share/zoneinfo"
+SSH_KEYS_FILE = "etc/parta/ssh/authorized_keys"
+SSH_DOOR_FILE = "etc/parta/firewall/ssh.nft"
+SSH_DOOR = 'add rule inet parta input tcp dport 22 accept comment "SSH, by the keys of parta.toml"\n'
 _NAMESPACE = uuid.UUID("b3a5f8f0-5d0c-4a8e-9a53-7061727461aa")
 
 
 @dataclass(frozen=True, slots=True)
 class SystemFile:
-    """A file below the system's root; ``content`` ``None``: it must not be there, ``keep``: leave it as it is."""
+    """A file below the system's root; ``content`` ``None``: it must not be there, ``keep``: leave it as it is.
+
+    ``link``: a symbolic link, and ``content`` is where it leads.
+    """
 
     path: str
     content: str | None
     mode: int = 0o600  # NetworkManager ignores connections that others can read
     keep: bool = False
+    link: bool = False
 
 
 def system_files(boot: BootFile, *, keep_wifi: bool, wifi_ca: str | None = None) -> list[SystemFile]:
@@ -37,6 +48,23 @@ def system_files(boot: BootFile, *, keep_wifi: bool, wifi_ca: str | None = None)
         SystemFile(WIFI_FILE, None if wifi is None else wifi_connection(wifi, boot.lan), keep=keep_wifi),
         SystemFile(CABLE_FILE, cable_connection(boot.lan) if cable else None),
         SystemFile(NTP_FILE, f"[Time]\nNTP={' '.join(boot.lan.ntp)}\n" if boot.lan.ntp else None, 0o644),
+        *_names(boot.kit),
+        *_ssh(boot.ssh.authorized_keys or ()),
+    ]
+
+
+def _names(kit: KitPart) -> list[SystemFile]:
+    return [
+        SystemFile(HOST_NAME_FILE, f"{kit.host_name}\n" if kit.host_name else None, 0o644),
+        SystemFile(TIME_ZONE_LINK, f"{ZONES}/{kit.time_zone}" if kit.time_zone else None, link=True),
+    ]
+
+
+def _ssh(keys: tuple[str, ...]) -> list[SystemFile]:
+    """The keys, and the firewall's door, which is open only while there are any."""
+    return [
+        SystemFile(SSH_KEYS_FILE, "".join(f"{key}\n" for key in keys) or None, 0o644),
+        SystemFile(SSH_DOOR_FILE, SSH_DOOR if keys else None, 0o644),
     ]
 
 

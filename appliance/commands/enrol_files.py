@@ -31,10 +31,16 @@ def _list(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
 #: What a column is called, and which key it fills.
 COLUMNS: Mapping[str, tuple[str, str, Reader]] = {
     "room": ("kit", "room", str),
     "class": ("kit", "class_name", str),
+    "host_name": ("kit", "host_name", str),
+    "time_zone": ("kit", "time_zone", str),
     "setup_pin": ("kit", "setup_pin", str),
     "relay": ("relay", "url", str),
     "code": ("relay", "enrol_code", str),
@@ -50,6 +56,7 @@ COLUMNS: Mapping[str, tuple[str, str, Reader]] = {
     "gateway": ("lan", "gateway", str),
     "dns": ("lan", "dns", _list),
     "ntp": ("lan", "ntp", _list),
+    "ssh_keys": ("ssh", "authorized_keys", _lines),
 }
 #: For the sheet alone: a kit has no use for it.
 LINK = "class_link"
@@ -109,6 +116,8 @@ def rooms_of(text: str, *, origin: str) -> dict[str, Room]:
                 boot = replace(boot, kit=replace(boot.kit, setup_pin=new_pin()))
             if folder in rooms:
                 troubles.append(f"{where}: room: {boot.kit.room} is there already")
+            if boot.kit.host_name and boot.kit.host_name in (other.boot.kit.host_name for other in rooms.values()):
+                troubles.append(f"{where}: host_name: {boot.kit.host_name} is there already")
             slip = Slip(boot.kit.room, boot.kit.class_name, boot.kit.setup_pin, _link(row))
             rooms[folder] = Room(boot, slip)
     except csv.Error as error:

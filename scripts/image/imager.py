@@ -33,7 +33,10 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One image. ``init_format`` "none": what Imager would ask (user, password) a kit has not: it has parta.toml."""
+    """One image. ``init_format`` "cloudinit": files that are read and never run (``appliance/boot/imager.py``).
+
+    "systemd" would have the kit run a script as root, and wait for it; "none" would have Imager ask for nothing.
+    """
 
     name: str
     description: str
@@ -45,7 +48,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     image_download_sha256: str
     release_date: str
     devices: tuple[str, ...]
-    init_format: str = "none"
+    init_format: str = "cloudinit"
 
 
 class Repository(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from appliance.commands.enrol_files import rooms_of
 from appliance.settings import KitSettings
 from appliance.setup.pin import is_pin, spoken
 from config.strict_toml import ConfigurationError
+from tests.appliance.boot.test_file import KEY
 
 HEADING = "room,class,relay,code,wifi_ssid,wifi_security,wifi_psk,wifi_identity,wifi_password,address,gateway,ntp"
 ROW_12 = "12,7Б,https://parta.example,AAAA-1111,School,psk,long enough,,,192.168.1.12/24,192.168.1.1,ntp.a ntp.b"
@@ -57,6 +58,32 @@ def test_each_row_is_a_file_that_a_kit_takes(tmp_path: Path, capsys: pytest.Capt
     assert (boot.lan.address, boot.lan.ntp) == ("192.168.1.12/24", ("ntp.a", "ntp.b"))
     assert (tmp_path / "out" / "Кабинет-13" / "parta.toml").exists()
     assert (tmp_path / "out" / "12" / "parta.toml").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_room_may_name_its_kit_its_time_zone_and_who_may_log_in() -> None:
+    rooms = rooms_of(
+        f'room,relay,code,host_name,time_zone,ssh_keys\n12,https://a,C,kit-12,Asia/Omsk,"{KEY}\n{KEY}"\n',
+        origin="rooms.csv",
+    )
+    boot = rooms["12"].boot
+    assert (boot.kit.host_name, boot.kit.time_zone) == ("kit-12", "Asia/Omsk")
+    assert boot.ssh.authorized_keys == (KEY, KEY)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ("12,kit_12,,", "row 2: host_name: "),
+        ("12,,Omsk,", 'row 2: time_zone: "Omsk" is no time zone; did you mean Asia/Omsk?'),
+        ("12,,,key", 'row 2: ssh_keys: "key" is no public key'),
+        ("12,kit,,\n13,kit,,", "row 3: host_name: kit is there already"),
+    ],
+)
+def test_a_name_a_zone_or_a_key_that_is_none_is_told_with_its_row(rows: str, told: str) -> None:
+    table = "".join(f"https://a,C,{row}\n" for row in rows.splitlines())
+    with pytest.raises(ConfigurationError) as caught:
+        rooms_of(f"relay,code,room,host_name,time_zone,ssh_keys\n{table}", origin="rooms.csv")
+    assert told in str(caught.value)
 
 
 def test_every_room_has_a_pin_of_its_own_and_a_slip_for_its_box(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from appliance.boot.system_files import HOST_NAME_FILE, SSH_DOOR, SSH_DOOR_FILE, SSH_KEYS_FILE, TIME_ZONE_LINK
 from appliance.settings import KitSettings
 from config.strict_toml import parse
 from scripts.image.imager import FAMILIES
@@ -109,6 +110,37 @@ def test_the_firewall_lets_in_what_the_kit_listens_on_and_nothing_else() -> None
     ]
 
 
+def test_the_image_s_system_reads_what_the_cards_file_becomes() -> None:
+    """The one writes where the other looks: ``appliance/boot/system_files.py`` and the files of the image."""
+    install = (LAYERS / "parta-kit.d" / "install").read_text(encoding="utf-8")
+    for path in (HOST_NAME_FILE, TIME_ZONE_LINK):
+        assert f'ln -sf {path.removeprefix("etc/")} "$root/etc/{Path(path).name}"' in install
+    units = FILES / "etc/systemd/system"
+    assert f"ConditionPathExists=/{SSH_KEYS_FILE}\n" in (units / "parta-ssh.service").read_text(encoding="utf-8")
+    sshd = (FILES / "usr/lib/parta/sshd_config").read_text(encoding="utf-8").splitlines()
+    assert f"AuthorizedKeysFile /{SSH_KEYS_FILE}" in sshd
+    assert f'include "/{Path(SSH_DOOR_FILE).parent}/*.nft"' in (FILES / "etc/nftables.conf").read_text(encoding="utf-8")
+    assert SSH_DOOR.startswith("add rule inet parta input tcp dport 22 accept")
+    for unit in ("parta-host-name.service", "parta-ssh.service", "nftables.service.d/parta.conf"):
+        [after] = re.findall(r"^After=(.*)$", (units / unit).read_text(encoding="utf-8"), re.MULTILINE)
+        assert "parta-boot-file.service" in after.split(), "a new file holds from the start that takes it over"
+
+
+def test_nobody_comes_by_ssh_without_a_key_as_root_or_further_than_the_kit() -> None:
+    said = dict(
+        line.split(" ", 1)
+        for line in (FILES / "usr/lib/parta/sshd_config").read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    )
+    wanted = {
+        "AllowUsers": "parta", "AuthenticationMethods": "publickey", "PasswordAuthentication": "no",
+        "KbdInteractiveAuthentication": "no", "PermitRootLogin": "no", "UsePAM": "no", "DisableForwarding": "yes",
+    }  # fmt: skip
+    assert wanted.items() <= said.items()
+    unit = (FILES / "etc/systemd/system/parta-ssh.service").read_text(encoding="utf-8")
+    assert {"PrivateDevices=yes", "NoNewPrivileges=yes", "ProtectSystem=strict"} <= {*unit.splitlines()}
+
+
 def test_the_command_is_the_one_that_the_package_declares() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]["parta-kit"]
     module, _, function = declared.partition(":")
@@ -118,7 +150,12 @@ def test_the_command_is_the_one_that_the_package_declares() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["parta-kit.d/install", "parta-card.d/hooks/preimage50-card", "parta-kit.d/files/usr/lib/parta/grow"]
+    "name",
+    [
+        "parta-kit.d/install",
+        "parta-card.d/hooks/preimage50-card",
+        *(f"parta-kit.d/files/usr/lib/parta/{name}" for name in ("grow", "host-name", "ssh-host-key")),
+    ],
 )
 def test_what_is_run_can_be_run(name: str) -> None:
     assert os.access(LAYERS / name, os.X_OK)

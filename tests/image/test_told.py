@@ -90,10 +90,10 @@ def test_imager_is_told_what_it_checks(packed: Path) -> None:
     assert base64.b64decode(entry["icon"].partition(",")[2]).startswith(b"<svg")
 
 
-def test_imager_is_not_told_to_ask_what_a_kit_has_not(packed: Path) -> None:
+def test_imager_is_told_to_write_what_a_kit_reads_and_does_not_run(packed: Path) -> None:
     file = packed.with_name("parta-kit.imager.json")
     add_to_imager(packed, "pi5", "https://files.school.example", file, "0.1.0", str(MADE_S))
-    assert json.loads(file.read_bytes())["os_list"][0]["init_format"] == "none"
+    assert json.loads(file.read_bytes())["os_list"][0]["init_format"] == "cloudinit"
 
 
 def test_one_file_names_the_images_of_all_families_each_once(packed: Path) -> None:

@@ -11,11 +11,20 @@ import pytest
 from appliance.boot import apply as apply_module
 from appliance.boot.apply import ERROR_FILE
 from appliance.boot.notice import read_notice
-from appliance.boot.system_files import CABLE_FILE, NTP_FILE, WIFI_FILE
+from appliance.boot.system_files import (
+    CABLE_FILE,
+    HOST_NAME_FILE,
+    NTP_FILE,
+    SSH_DOOR_FILE,
+    SSH_KEYS_FILE,
+    TIME_ZONE_LINK,
+    WIFI_FILE,
+)
 from appliance.cli import CANNOT_START, OK, main
 from appliance.durable import write_durably
 from appliance.overrides import load_effective
 from appliance.setup.pin import is_right, stored_pin
+from tests.appliance.boot.test_file import KEY
 
 GOOD = """
 [relay]
@@ -98,6 +107,42 @@ def test_what_it_says_goes_before_kit_toml_and_onto_the_system(box: Box) -> None
     assert (ntp.stat().st_mode & 0o777, ntp.parent.stat().st_mode & 0o777) == (0o644, 0o755)
 
 
+NAMED = """
+[kit]
+host_name = "kit-12"
+time_zone = "Asia/Yekaterinburg"
+[ssh]
+authorized_keys = ["{key}"]
+"""
+
+
+def test_name_time_zone_and_ssh_are_the_systems_until_they_are_no_longer_said(box: Box) -> None:
+    root = box.folder / "root"
+    box.write(NAMED.format(key=KEY))
+    assert box.boot() == OK
+    assert box.system(HOST_NAME_FILE) == "kit-12\n"
+    assert (root / TIME_ZONE_LINK).readlink() == Path("/usr/share/zoneinfo/Asia/Yekaterinburg")
+    assert box.system(SSH_KEYS_FILE) == f"{KEY}\n"
+    keys = root / SSH_KEYS_FILE  # as sshd wants them: to be read by the visitor, to be written by root alone
+    assert (keys.stat().st_mode & 0o777, keys.parent.stat().st_mode & 0o777) == (0o644, 0o755)
+    assert KEY in box.card.read_text(encoding="utf-8"), "a public key is no secret"
+    box.write('[kit]\ntime_zone = "UTC"\n')
+    assert box.boot() == OK
+    assert (root / TIME_ZONE_LINK).readlink() == Path("/usr/share/zoneinfo/UTC")
+    assert not any((root / path).exists() for path in (HOST_NAME_FILE, SSH_KEYS_FILE, SSH_DOOR_FILE))
+
+
+def test_a_system_that_cannot_be_written_keeps_its_name_and_its_time_zone(box: Box) -> None:
+    box.write(NAMED.format(key=KEY))
+    box.boot()
+    (box.folder / "root" / SSH_DOOR_FILE).unlink()
+    (box.folder / "root" / SSH_DOOR_FILE).mkdir()
+    box.write(NAMED.format(key=KEY).replace("kit-12", "kit-13").replace("Asia/Yekaterinburg", "Europe/Moscow"))
+    assert box.boot() == CANNOT_START
+    assert box.system(HOST_NAME_FILE) == "kit-12\n"
+    assert (box.folder / "root" / TIME_ZONE_LINK).readlink() == Path("/usr/share/zoneinfo/Asia/Yekaterinburg")
+
+
 def test_codes_and_keys_leave_the_card_and_the_next_start_changes_nothing(box: Box) -> None:
     box.write(GOOD)
     box.boot()
@@ -138,6 +183,9 @@ def test_what_is_no_longer_said_falls_back_to_kit_toml(box: Box) -> None:
         (GOOD.replace("fps", "fsp"), "camera.fsp: unknown key; did you mean fps?"),
         (GOOD.replace("k3y of the school", "short"), "wifi.psk"),
         (GOOD + "[broken", "not valid TOML"),
+        (GOOD + "[kit]\nhost_name = 'kit 12'\n", "kit.host_name"),
+        (GOOD + "[kit]\ntime_zone = 'Yekaterinburg'\n", "kit.time_zone"),
+        (GOOD + "[ssh]\nauthorized_keys = ['ssh-ed25519']\n", "ssh.authorized_keys"),
         (GOOD.replace("[wifi]", '[wifi]\nca_file = "none.pem"'), "wifi.ca_file: none.pem cannot be read beside it"),
     ],
 )

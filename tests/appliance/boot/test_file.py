@@ -15,6 +15,7 @@ from appliance.boot.file import (
     KitPart,
     LanPart,
     RelayPart,
+    SshPart,
     WifiPart,
     as_toml,
     overrides_of,
@@ -25,10 +26,14 @@ from appliance.overrides import merged
 from appliance.settings import KitSettings
 from config.strict_toml import ConfigurationError
 
+#: Of nobody: made by ssh-keygen, and its other half thrown away.
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOEbXRp899+RtwhcSJFTPuaFZgdMzKevlYFoJKWqE5/X admin@school"
 WHOLE = """
 [kit]
 room = "Кабинет 12"
 class_name = "7Б"
+host_name = "kit-12"
+time_zone = "Asia/Yekaterinburg"
 [relay]
 url = "https://parta.school.example"
 enrol_code = "ABCD-EFGH"
@@ -42,11 +47,13 @@ address = "192.168.1.20/24"
 gateway = "192.168.1.1"
 dns = ["192.168.1.1"]
 ntp = ["ntp.school.example"]
+[ssh]
+authorized_keys = ["{KEY}"]
 [camera]
 fps = 15
 [recording]
 quota_mb = 8000
-"""
+""".replace("{KEY}", KEY)
 
 
 def _read(text: str, known: WifiPart | None = None) -> BootFile:
@@ -56,6 +63,8 @@ def _read(text: str, known: WifiPart | None = None) -> BootFile:
 def test_everything_that_it_may_say_is_read() -> None:
     boot = _read(WHOLE)
     assert (boot.kit.room, boot.wifi.ssid, boot.lan.ntp) == ("Кабинет 12", "Школа", ("ntp.school.example",))
+    assert (boot.kit.host_name, boot.kit.time_zone) == ("kit-12", "Asia/Yekaterinburg")
+    assert boot.ssh.authorized_keys == (KEY,)
     assert overrides_of(boot)["camera"] == {"fps": 15}
     assert merged(KitSettings(), overrides_of(boot), origin="parta.toml").recording.quota_mb == 8000
     assert overrides_of(boot, "/state/relay-ca.pem")["relay"] == {
@@ -90,6 +99,36 @@ def test_everything_that_it_may_say_is_read() -> None:
         ("[camera]\nfsp = 3", "camera.fsp: unknown key; did you mean fps?"),
         ("[camera]\nfps = 0", "camera.fps: expected int >= 1"),
         ("[kit]\nstate_dir = '/'", "kit.state_dir: unknown key"),
+        ("[kit]\nhost_name = 'kit_12'", 'kit.host_name: "kit_12" is no host name; use 1 to 63 letters'),
+        ("[kit]\nhost_name = 'kit.school.example'", 'kit.host_name: "kit.school.example" is no host name'),
+        ("[kit]\nhost_name = '-kit'", "kit.host_name: "),
+        (f"[kit]\nhost_name = '{'k' * 64}'", "kit.host_name: "),
+        ("[kit]\nhost_name = 'прибор'", "kit.host_name: "),
+        ('[kit]\nhost_name = "kit\\n"', "kit.host_name: "),
+        (
+            "[kit]\nhost_name = '12'",
+            'kit.host_name: "12" is digits alone, which programs take for an address; write "kit-12"',
+        ),
+        ("[kit]\nhost_name = 'localhost'", 'kit.host_name: "localhost" is what every machine calls itself'),
+        (
+            "[kit]\ntime_zone = 'Asia/Ekaterinburg'",
+            'kit.time_zone: "Asia/Ekaterinburg" is no time zone; did you mean Asia/',
+        ),
+        ("[kit]\ntime_zone = 'Asia'", 'kit.time_zone: "Asia" is no time zone'),
+        ("[kit]\ntime_zone = '../localtime'", 'kit.time_zone: "../localtime" is no time zone'),
+        ("[ssh]\nauthorized_keys = 'ssh-ed25519 A'", "ssh.authorized_keys: expected array"),
+        (
+            "[ssh]\nauthorized_keys = ['my key']",
+            'ssh.authorized_keys: "my key" is no public key; write the line of a .pub',
+        ),
+        (f"[ssh]\nauthorized_keys = ['{KEY[:60]}']", 'ssh.authorized_keys: "ssh-ed25519 AAAA'),
+        (f"[ssh]\nauthorized_keys = ['command=\"id\" {KEY}']", "ssh.authorized_keys: "),
+        (f"[ssh]\nauthorized_keys = ['{KEY.replace('ssh-ed25519', 'ssh-rsa')}']", "ssh.authorized_keys: "),
+        (f'[ssh]\nauthorized_keys = ["{KEY}\\n{KEY}"]', 'ssh.authorized_keys: "ssh-ed25519" goes on over'),
+        (
+            "[ssh]\nauthorized_keys = ['-----BEGIN OPENSSH PRIVATE KEY-----']",
+            "ssh.authorized_keys: holds a private key",
+        ),
         ("[relay\n", "not valid TOML"),
     ],
 )
@@ -119,7 +158,13 @@ def test_the_shipped_file_is_one_that_a_kit_takes_with_everything_in_it() -> Non
     assert _read(shipped).wifi.ssid == "School"
     every = re.sub(r"^# (\w+ = )", r"\1", shipped, flags=re.MULTILINE)
     boot = msgspec.to_builtins(_read(every))
-    for section, part in (("kit", KitPart), ("relay", RelayPart), ("wifi", WifiPart), ("lan", LanPart)):
+    for section, part in (
+        ("kit", KitPart),
+        ("relay", RelayPart),
+        ("wifi", WifiPart),
+        ("lan", LanPart),
+        ("ssh", SshPart),
+    ):
         assert set(boot[section]) | {"security"} >= set(part.__struct_fields__), section
 
 

@@ -7,8 +7,19 @@ import subprocess
 
 import pytest
 
-from appliance.boot.file import BootFile, LanPart, WifiPart
-from appliance.boot.system_files import CABLE_FILE, NTP_FILE, WIFI_CA_FILE, WIFI_FILE, SystemFile, system_files
+from appliance.boot.file import BootFile, KitPart, LanPart, SshPart, WifiPart
+from appliance.boot.system_files import (
+    CABLE_FILE,
+    HOST_NAME_FILE,
+    NTP_FILE,
+    SSH_DOOR_FILE,
+    SSH_KEYS_FILE,
+    TIME_ZONE_LINK,
+    WIFI_CA_FILE,
+    WIFI_FILE,
+    SystemFile,
+    system_files,
+)
 
 NMCLI = shutil.which("nmcli")
 PSK = BootFile(wifi=WifiPart(ssid="Школа; 7", psk=" back\\slash;"), lan=LanPart(ntp=("ntp.example", "10.0.0.1")))
@@ -31,6 +42,22 @@ def test_a_wifi_is_one_connection_that_only_root_can_read() -> None:
 def test_time_servers_are_timesyncds() -> None:
     assert _files(PSK)[NTP_FILE].content == "[Time]\nNTP=ntp.example 10.0.0.1\n"
     assert _files(BootFile())[NTP_FILE].content is None
+
+
+def test_the_name_is_a_file_and_the_time_zone_a_link_into_the_systems_own() -> None:
+    files = _files(BootFile(kit=KitPart(host_name="kit-12", time_zone="Asia/Yekaterinburg")))
+    assert files[HOST_NAME_FILE].content == "kit-12\n"
+    assert (files[TIME_ZONE_LINK].content, files[TIME_ZONE_LINK].link) == (
+        "/usr/share/zoneinfo/Asia/Yekaterinburg",
+        True,
+    )
+
+
+def test_the_firewall_has_a_door_for_ssh_only_while_there_is_a_key() -> None:
+    files = _files(BootFile(ssh=SshPart(authorized_keys=("ssh-ed25519 A", "ssh-ed25519 B"))))
+    assert files[SSH_KEYS_FILE].content == "ssh-ed25519 A\nssh-ed25519 B\n"
+    assert "tcp dport 22 accept" in (files[SSH_DOOR_FILE].content or "")
+    assert _files(BootFile())[SSH_DOOR_FILE].content is None
 
 
 def test_an_enterprise_wifi_checks_the_authority_that_was_given() -> None:
