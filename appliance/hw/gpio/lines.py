@@ -1,6 +1,6 @@
-"""The pins themselves, through gpiozero: the only module that knows it. Owned by ``panel.py``.
+"""The pins themselves, through gpiozero on lgpio: the only module that knows them. Owned by ``panel.py``.
 
-Levels of buttons come on gpiozero's own thread. Not here: what they mean, and what a lamp shows.
+Levels of buttons come on a thread of each (``edges.py``). Not here: what they mean, and what a lamp shows.
 
 The kernel gives a line back when its process is gone, however it went, but Raspberry Pi's kernels leave the level as it
 was unless ``dtparam=strict_gpiod`` is set (docs/wiring.md): after a crash, ``parta-kit lamps-off`` darkens them.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.errors import PanelUnavailable
 from appliance.hw.base import Button
+from appliance.hw.gpio.edges import LineEdges
 
 if TYPE_CHECKING:
     from gpiozero import DigitalInputDevice, OutputDevice
@@ -146,17 +147,16 @@ def _darken(name: str, output: Any, failures: Failures) -> None:
 
 
 def _factory(opened: ExitStack) -> tuple[Any, Failures]:
-    """The pins' maker: the one that a test has set, or else lgpio. And what it raises."""
+    """The pins' maker: the one that a test has set, or else lgpio, with edges. And what it raises."""
     from gpiozero import Device, GPIOZeroError
 
     if Device.pin_factory is not None:
         return Device.pin_factory, (GPIOZeroError,)
     import lgpio
-    from gpiozero.pins.lgpio import LGPIOFactory
 
-    failures = (GPIOZeroError, lgpio.error)
+    failures = (GPIOZeroError, lgpio.error, OSError)  # the last is libgpiod's
     try:
-        factory = LGPIOFactory()
+        factory = _lgpio_with_edges()
     except failures as error:
         raise PanelUnavailable(
             f'panel.kind = "gpio": the pins cannot be opened ({error}); on a Raspberry Pi let this user read and write '
@@ -164,3 +164,39 @@ def _factory(opened: ExitStack) -> tuple[Any, Failures]:
         ) from error
     opened.callback(factory.close)
     return factory, failures
+
+
+def _lgpio_with_edges() -> Any:
+    """gpiozero's lgpio factory. Of a pin that gpiozero is told the changes of, the line is libgpiod's meanwhile."""
+    import lgpio
+    from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
+
+    class EdgePin(LGPIOPin):  # type: ignore[misc]  # gpiozero has no types
+        """As its base, but that it waits for changes instead of asking for them."""
+
+        _edges_of: LineEdges | None = None
+
+        def close(self) -> None:
+            self._disable_event_detect()
+            super().close()
+
+        def _get_state(self) -> Any:
+            return super()._get_state() if self._edges_of is None else self._edges_of.level()
+
+        def _enable_event_detect(self) -> None:
+            chip, line, pull = self.factory.chip, self._number, self._get_pull()
+            lgpio.gpio_free(self.factory._handle, line)  # noqa: SLF001 - as LGPIOPin does
+            self._edges_of = LineEdges(
+                chip, line, pull, lambda level, at_ns: self._call_when_changed(chip, line, int(level), at_ns)
+            )
+
+        def _disable_event_detect(self) -> None:
+            if self._edges_of is not None:
+                self._edges_of.close()
+                self._edges_of = None
+                handle = self.factory._handle  # noqa: SLF001
+                lgpio.gpio_claim_input(handle, self._number, lgpio.SET_PULL_NONE)
+
+    factory = LGPIOFactory()
+    factory.pin_class = EdgePin
+    return factory
