@@ -37,6 +37,7 @@ from appliance.stream.timestamps import (
     sender_report_ssrc,
 )
 from appliance.stream.uplink import PACE, WIRE_OVERHEAD_OCTETS, Target, Uplink
+from appliance.supervise import expecting
 
 #: ICE and DTLS take four round trips; aiortc alone would wait 75 s for candidates that are dead.
 CONNECT_S = 5.0
@@ -166,16 +167,16 @@ class PublishingSession:
 
     async def connected(self) -> None:
         """Wait until media flows. Raises ``RelayUnreachable``."""
-        try:
-            async with asyncio.timeout(self._times.connect_s):
-                while self._peer.state in {"new", "connecting"}:
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError as error:
-            raise RelayUnreachable(f"no UDP path to the relay within {self._times.connect_s:g} s") from error
+        with expecting(self._times.connect_s, self._no_path):
+            while self._peer.state in {"new", "connecting"}:
+                self._changed.clear()
+                await self._changed.wait()
         if self._peer.state != "connected":
             raise RelayUnreachable(f"the media connection {self._peer.state} before it was up")
         self._liveness.heard(self._now_s())
+
+    def _no_path(self) -> RelayUnreachable:
+        return RelayUnreachable(f"no UDP path to the relay within {self._times.connect_s:g} s")
 
     async def run(self) -> NoReturn:
         """Publish until the session is dead, which raises ``RelayUnreachable`` with the reason."""
