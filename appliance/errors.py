@@ -33,6 +33,12 @@ class PanelUnavailable(KitError, OSError):
     key = "panel_unavailable"
 
 
+class StateUnusable(KitError):
+    """A file of the kit's state that cannot be read, written or understood. The text says what to do."""
+
+    key = "state_unusable"
+
+
 class NetworkUnavailable(KitError, OSError):
     """This machine is on no network that could be looked at."""
 

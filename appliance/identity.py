@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from appliance.durable import write_durably
-from appliance.errors import KitError
+from appliance.errors import StateUnusable
 from wire import token
 
 log = logging.getLogger(__name__)
@@ -38,12 +38,6 @@ CREDENTIALS_FILE = "credentials.json"
 
 #: A Date header has whole seconds, so a smaller difference is no reason to sign anew.
 _CLOCK_TOLERANCE_S = 1.5
-
-
-class StateUnusable(KitError):
-    """A file of the kit's state that cannot be read, written or understood. The text says what to do."""
-
-    key = "state_unusable"
 
 
 @dataclass(frozen=True, slots=True)

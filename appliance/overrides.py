@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from appliance.durable import write_durably
-from appliance.identity import StateUnusable
+from appliance.errors import StateUnusable
 from appliance.settings import KitSettings, check, load_settings
 from config.strict_toml import ConfigurationError, convert
 

@@ -13,7 +13,6 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
 from msgspec.structs import replace as _replaced
 
 from appliance.boot.file import BootFile, KitPart, SshPart, WifiPart
@@ -115,6 +114,8 @@ def _wishes(text: str) -> Iterator[list[str]]:
 
 def _yaml(text: str, origin: str) -> dict[str, Any]:
     """A table of texts. A mistake is told by its line alone: the line itself may be a key."""
+    import yaml  # a tenth of this program's start, for files that few cards have
+
     try:
         said = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 – makes nothing but texts, lists and tables of them
     except yaml.MarkedYAMLError as error:

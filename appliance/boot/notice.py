@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from appliance.durable import remove_durably, write_durably
+from appliance.errors import StateUnusable
 from appliance.hw.base import Fault
-from appliance.identity import StateUnusable
 
 NOTICE_FILE = "notice.json"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.durable import write_durably
-from appliance.identity import StateUnusable
+from appliance.errors import StateUnusable
 
 PIN_FILE = "setup-pin.json"
 DIGITS = 8

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from appliance.errors import KitError
-from appliance.identity import CREDENTIALS_FILE, KEY_FILE, Authoriser, Credentials, Identity, StateUnusable
+from appliance.errors import KitError, StateUnusable
+from appliance.identity import CREDENTIALS_FILE, KEY_FILE, Authoriser, Credentials, Identity
 from wire import token
 
 NOW = 1_788_249_600

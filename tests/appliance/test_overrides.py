@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.identity import CREDENTIALS_FILE, StateUnusable
+from appliance.errors import StateUnusable
+from appliance.identity import CREDENTIALS_FILE
 from appliance.overrides import (
     OVERRIDES_FILE,
     Overrides,

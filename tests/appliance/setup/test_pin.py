@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.cli import OK, main
-from appliance.identity import StateUnusable
+from appliance.errors import StateUnusable
 from appliance.setup.door import Door
 from appliance.setup.pin import PIN_FILE, is_pin, is_right, new_pin, set_pin, stored_pin
 
