@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
+import zoneinfo
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -136,6 +139,23 @@ def test_what_is_wrong_is_named_with_its_key(text: str, told: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         _read(text)
     assert str(caught.value).startswith(f"parta.toml: {told}")
+
+
+@pytest.fixture
+def no_zones(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A system that knows no time zones, as Windows."""
+    monkeypatch.setitem(sys.modules, "tzdata", None)
+    zoneinfo.reset_tzpath(to=())
+    zoneinfo.ZoneInfo.clear_cache()
+    yield
+    zoneinfo.reset_tzpath()
+
+
+@pytest.mark.usefixtures("no_zones")
+def test_on_a_pc_that_knows_no_time_zones_the_form_is_checked_and_the_kit_checks_the_rest() -> None:
+    assert _read("[kit]\ntime_zone = 'Asia/Yekaterinburg'").kit.time_zone == "Asia/Yekaterinburg"
+    with pytest.raises(ConfigurationError, match=r'"UTC\+5:00" is no time zone; write it as "Asia/Yekaterinburg"'):
+        _read("[kit]\ntime_zone = 'UTC+5:00'")
 
 
 def test_a_wifi_whose_key_the_kit_has_needs_none_on_the_card() -> None:
