@@ -8,17 +8,18 @@
 #                                  parta.toml, and boots it until it is killed; FOLDER/console.log is the console, FOLDER/agent
 #                                  a socket to the machine's agent. Without FILE the console is this terminal
 #
-# IMAGE_URL: the folder that Imager will fetch the image from. XZ_LEVEL: 0 to 9.
+# IMAGE_URL: the folder that Imager will fetch the image from. XZ_LEVEL: 0 to 9. IMAGE_CACHE, IMAGE_OUT: other folders, below
+# this one, than .cache/image and dist.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/emulation_parts.sh
 
-IMAGE=.cache/image
+IMAGE=${IMAGE_CACHE:-.cache/image}
 TOOLS=$IMAGE/tools
 PLAN=$IMAGE/plan
 DEBIAN=$IMAGE/debian
 ROOT=$IMAGE/root
-OUT=dist
+OUT=${IMAGE_OUT:-dist}
 NAME=parta-kit
 FAMILIES="pi4 pi5 cm4 cm5 pi3 zero2w"
 PI_ARCHIVE=${PI_ARCHIVE:-http://archive.raspberrypi.com/debian}
@@ -34,9 +35,14 @@ ROOT_FROM=("${DEBIAN_FROM[@]}" "${PYTHON_FROM[@]}" "${STAND_INS_FROM[@]}" image-
     tests/emulation/shims tests/emulation/virtual.yaml)
 
 version() { sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml | head -1; }
-# The date of what it is made of: two builds of one commit are one image.
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y pyproject.toml)}
+# The date of the last change of what it is made of: two builds of one commit are one image, and so are those of two
+# commits that differ in other things.
+MADE_FROM=(scripts/image.sh scripts/image scripts/emulation_parts.sh requirements pyproject.toml appliance service wire config
+    relay image-build systemd tests/emulation)
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct -- "${MADE_FROM[@]}" 2>/dev/null || stat -c %Y pyproject.toml)}
 export SOURCE_DATE_EPOCH
+# What Debian's packages note of the day of their installation: Debian 13's own, because their root outlives our changes.
+DEBIAN_DATE=1754697600
 
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo --preserve-env=SOURCE_DATE_EPOCH "$@"; fi
@@ -52,7 +58,9 @@ in_tools() {
         mount --bind "$work" "$tools/image"
         mount --bind "$out" "$tools/dist"
         mount -t proc proc "$tools/proc"
-        exec chroot "$tools" env -i PATH=/usr/sbin:/usr/bin TMPDIR=/tmp SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" "$@"' \
+        # E2FSCK_TIME: genimage has e2fsck order the folders, and that goes by its own variable.
+        exec chroot "$tools" env -i PATH=/usr/sbin:/usr/bin TMPDIR=/tmp SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" \
+            E2FSCK_TIME="$SOURCE_DATE_EPOCH" "$@"' \
         bash "$(realpath "$TOOLS")" "$(realpath "$IMAGE")" "$(realpath "$OUT")" "$@"
 }
 
@@ -94,7 +102,7 @@ make_stand_ins() {
 make_debian() {
     say "making $DEBIAN: the packages of the layers, which takes some minutes"
     # shellcheck disable=SC2016 # $1 is mmdebstrap's
-    debian_root "$DEBIAN" "$(cat "$PLAN/packages")" --essential-hook="$PWD/$PLAN/essential" --setup-hook='
+    SOURCE_DATE_EPOCH=$DEBIAN_DATE debian_root "$DEBIAN" "$(cat "$PLAN/packages")" --essential-hook="$PWD/$PLAN/essential" --setup-hook='
         mkdir -p "$1/etc/apt/preferences.d"; cp '"$(cat "$PLAN/preferences")"' "$1/etc/apt/preferences.d/kernel.pref"'
 }
 
@@ -129,6 +137,7 @@ make_image() {
     as_root sh -euc '. "$1/variables"; export IGconf_image_name=$2 IGconf_image_suffix=img
         exec "$IGconf_image_assetdir/hooks/preimage50-card" "$3" "$4"' sh "$PLAN" "$NAME" "$IMAGE/card-root" "$IMAGE/input"
     as_root find "$IMAGE/card-root" -newermt "@$SOURCE_DATE_EPOCH" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+    as_root find "$IMAGE/card-root" -exec touch --no-dereference --time=atime --date="@$SOURCE_DATE_EPOCH" {} +
     in_tools genimage --rootpath /image/card-root --tmppath /image/genimage --inputpath /image/input \
         --outputpath /image/output --config /image/input/genimage.cfg >"$IMAGE/genimage.log" 2>&1 ||
         { cat "$IMAGE/genimage.log" >&2; fail "genimage failed"; }

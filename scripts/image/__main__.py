@@ -1,6 +1,7 @@
 """What ``scripts/image.sh`` asks of Python: the plan as files that a shell reads, and what is told of a made image.
 
 python -m scripts.image plan FOLDER                        packages, and one script for each of mmdebstrap's phases
+python -m scripts.image same A B                           names what differs in two folders, and fails then
 python -m scripts.image within BEFORE AFTER                refuses what the emulation's hook wrote elsewhere
 python -m scripts.image bill ROOT FILE VERSION MADE_S      the bill of materials
 python -m scripts.image imager IMAGE.xz FAMILY URL FILE VERSION MADE_S    adds the image to Imager's repository file
@@ -18,6 +19,7 @@ from scripts.image.bill import bill_of
 from scripts.image.emulation import DIFFERENCES, layers_of, planned, read_differences, touched_elsewhere
 from scripts.image.imager import Made, entry_of, with_entry
 from scripts.image.layer import LayerWrong
+from scripts.image.same import differences
 
 
 def write_plan(folder: Path) -> None:
@@ -43,6 +45,12 @@ def check_within(before: Path, after: Path) -> None:
         sys.exit(f"image: emulation.d/install wrote outside `writes` of emulation.toml: {', '.join(strays[:10])}")
 
 
+def check_same(one: Path, other: Path) -> None:
+    """Fail, and name everything, where the two are not one."""
+    if lines := list(differences(one, other)):
+        sys.exit("\n".join([f"image: {len(lines)} paths differ:", *lines]))
+
+
 def write_bill(root: Path, file: Path, version: str, made_s: str) -> None:
     """The bill of a root."""
     file.write_text(bill_of(root, version, int(made_s)), encoding="utf-8")
@@ -62,6 +70,8 @@ def main(words: list[str]) -> None:
                 write_plan(Path(folder))
             case ["within", before, after]:
                 check_within(Path(before), Path(after))
+            case ["same", one, other]:
+                check_same(Path(one), Path(other))
             case ["bill", root, file, version, made_s]:
                 write_bill(Path(root), Path(file), version, made_s)
             case ["imager", packed, family, url, file, version, made_s]:
