@@ -1,8 +1,9 @@
 """Two builds of one commit are one image, bit for bit; and where they are not, what makes the difference is named.
 
 ``PARTA_IMAGE_TWICE=1 make test-image ARGS='-k made_twice'`` makes the image, and then this makes it again, from
-nothing, in another folder; anywhere else it is skipped by name. One package snapshot: both are made of what Debian's mirror has now; set DEBIAN_MIRROR to a
-frozen one to compare on another day. Not here: the boards' own images, which rpi-image-gen makes.
+nothing, in another folder; anywhere else it is skipped by name. One package snapshot: both are made of what Debian's
+mirror has now; set DEBIAN_MIRROR to a frozen one to compare on another day. Not here: the boards' own images, which
+rpi-image-gen makes.
 """
 
 from __future__ import annotations
