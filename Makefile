@@ -93,7 +93,7 @@ test-libcamera: $(TESTING) ## run the Raspberry Pi's camera code on the real lib
 	@scripts/emulation_root.sh make
 	@scripts/emulation_root.sh test $(ARGS)
 
-test-emulated: $(TESTING) ## boot a whole kit in a virtual machine, press its button, kill it and hang it; needs root
+test-emulated: $(TESTING) $(HLS) ## boot a whole kit in a virtual machine, press its button, kill it and hang it; needs root
 	@scripts/set_up.sh emulation
 	@scripts/emulation_vm.sh make
 	PARTA_MACHINE=1 $(PY) -m pytest -s tests/emulation/test_whole_kit.py $(ARGS)

@@ -22,9 +22,10 @@ DISK_SIZE=3G
 CARD_KB=16384
 ADDRESS=10.0.2.15/24 GATEWAY=10.0.2.2 # QEMU's user-mode network: its gateway is this machine's loopback
 
-ROOT_FROM=(scripts/emulation_vm.sh scripts/emulation_parts.sh requirements/pins.txt requirements/kit.txt requirements/emulation.txt
+ROOT_FROM=(scripts/emulation_vm.sh scripts/emulation_parts.sh requirements/pins.txt requirements/kit.txt requirements/relay.txt
+    requirements/emulation.txt
     tests/emulation/virtual.yaml tests/emulation/noise.py "$MACHINE"/kernel.pref)
-DISK_FROM=("${ROOT_FROM[@]}" pyproject.toml appliance service wire config systemd relay/__init__.py "$MACHINE"
+DISK_FROM=("${ROOT_FROM[@]}" pyproject.toml appliance relay service wire config systemd "$MACHINE"
     tests/emulation/shims)
 
 make_tools() {
@@ -41,12 +42,13 @@ make_root() {
         cp '"$MACHINE"'/kernel.pref "$1/etc/apt/preferences.d/kernel.pref"
         echo MODULES=list >"$1/etc/initramfs-tools/conf.d/modules.conf"
         printf "%s\n" virtio_pci virtio_blk ext4 >"$1/etc/initramfs-tools/modules"'
-    say "installing the locked packages of requirements/kit.txt and requirements/emulation.txt"
+    say "installing the locked packages of requirements/kit.txt, requirements/relay.txt and requirements/emulation.txt"
     as_root chroot "$ROOT" python3 -m venv --system-site-packages /opt/parta
     as_root cp "$TOOLS"/pins/*.whl "$ROOT/tmp/"
     as_root chroot "$ROOT" sh -c '/opt/parta/bin/pip install --quiet --no-index --no-deps \
         --root-user-action=ignore --disable-pip-version-check /tmp/*.whl && rm /tmp/*.whl'
     locked_packages requirements/kit.txt "$ROOT/opt/parta/lib/python3.13/site-packages"
+    locked_packages requirements/relay.txt "$ROOT/opt/parta/lib/python3.13/site-packages"
     virtual_camera "$ROOT"
     # As pip does and uv does not. The kit may not write there: each of its processes would compile it all anew.
     as_root chroot "$ROOT" python3 -m compileall -q /opt/parta/lib/python3.13/site-packages /opt/site
@@ -74,6 +76,10 @@ install_parta() {
     as_root install -D -m 644 systemd/parta-kit.tmpfiles "$ROOT/etc/tmpfiles.d/parta-kit.conf"
     as_root install -D -m 644 systemd/60-parta-kit.rules "$ROOT/etc/udev/rules.d/60-parta-kit.rules"
     as_root systemctl --quiet --root "$ROOT" enable parta-kit.service
+    # The relay, too, but not started: its own test does that.
+    as_root install -m 644 config/relay.toml "$ROOT/etc/parta/relay.toml"
+    as_root install -m 644 systemd/parta-relay.service "$ROOT/etc/systemd/system/"
+    as_root install -m 644 systemd/parta-relay.sysusers "$ROOT/etc/sysusers.d/parta-relay.conf"
 }
 
 install_machine() {

@@ -20,14 +20,17 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "emulation_vm.sh"
 PINS = "/run/pins"  # the simulated chip's folder in sysfs; machine/pins.sh makes the link
 START_PIN = 17
 LAMP_PINS = {"red": 5, "amber": 6, "white": 13}  # panel.lamp = "leds" on the default pins
+OF_THE_KIT = "/sys/fs/cgroup/system.slice/parta-kit.service/cgroup.procs"  # its processes, camera workers included
+PICTURE_MEMORY = "/dmabuf:"  # what an open libcamera holds there: pictures' buffers, from /dev/udmabuf
 
 BOOT_S = 400.0  # 50 s here by itself; ten software CPUs' worth of neighbours is what it may have
 ANSWER_S = 60.0  # a process started in the machine, and Python's share of it, under load
 PATIENCE_S = 150.0  # a kit that starts again: Python and its libraries take 20 s to load there
 END_S = 10.0  # QEMU at SIGTERM
 LOOK_EVERY_S = 0.1
+LOOK_SELDOM_S = 3.0  # where a wait is long: each look starts programs, on the processors that are waited for
 
-STORY = "systemctl --no-pager status parta-kit; journalctl --no-pager -n 120 -o short-monotonic"
+STORY = "systemctl --no-pager status parta-kit; journalctl --no-pager -n 300 -o short-monotonic | grep -v 'ALSA lib'"
 
 
 @dataclass
@@ -61,7 +64,7 @@ class Machine:
 
     async def until(self, condition: str, within_s: float = PATIENCE_S) -> None:
         """Wait in the machine until a shell condition holds."""
-        await self.run(f"until {condition}; do sleep {LOOK_EVERY_S}; done", within_s)
+        await self.run(f"until {condition}; do sleep {LOOK_SELDOM_S}; done", within_s)
 
     async def until_status(self, words: str, within_s: float = PATIENCE_S) -> None:
         """Wait until the kit says these words to its service manager."""
@@ -75,6 +78,13 @@ class Machine:
         """Wait until exactly these lamps are lit, read from the lines themselves."""
         wanted = "".join("1" if name in lit else "0" for name in LAMP_PINS)
         await self.until(f'[ "$({self._levels()})" = {wanted} ]')
+
+    async def shows_nothing_but(self, length_s: float, *lit: str) -> None:
+        """Look again and again for so long: whenever a lamp is lit, it is exactly these."""
+        wanted, looks = "".join("1" if name in lit else "0" for name in LAMP_PINS), round(length_s / LOOK_EVERY_S)
+        dark = "0" * len(LAMP_PINS)
+        look = f'found=$({self._levels()}); case "$found" in {wanted}|{dark}) ;; *) echo "$found"; exit 1 ;; esac'
+        await self.run(f"for look in $(seq {looks}); do {look}; sleep {LOOK_EVERY_S}; done")
 
     async def until_any_lamp(self) -> None:
         """Wait until one is lit."""
@@ -94,6 +104,28 @@ class Machine:
         state = '"$(systemctl show -P SubState parta-kit)" = auto-restart'
         levels = await self.run(f"until [ {state} ]; do sleep {LOOK_EVERY_S}; done; {self._levels()}", PATIENCE_S)
         return _lit(levels)
+
+    async def until_camera_loaded(self) -> str:
+        """Wait until a worker of the kit has loaded libcamera, as it does between lessons; what it says of that."""
+        look = "journalctl --no-pager -b -u parta-kit -o cat | grep -F 'libraries took'"
+        await self.until(f"{look} >/dev/null")
+        return await self.run(look)
+
+    async def until_media_loaded(self) -> None:
+        """Wait until the kit has loaded aiortc, as it does before the first press: its SRTP library comes last."""
+        await self.until(f"grep -q pylibsrtp /proc/{await self.main_pid()}/maps")
+
+    async def until_camera_opened(self) -> None:
+        """Wait until a process of the kit holds memory for pictures."""
+        await self.until(self._camera_is_open())
+
+    async def until_camera_closed(self) -> None:
+        """Wait until none does."""
+        await self.until(f"! {{ {self._camera_is_open()}; }}")
+
+    @staticmethod
+    def _camera_is_open() -> str:
+        return f"ls -l $(sed 's|.*|/proc/&/fd|' {OF_THE_KIT}) | grep -q {PICTURE_MEMORY}"
 
     async def press(self) -> float:
         """Pull the start line down, and let it go; the wall time (s) just before."""
