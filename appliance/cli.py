@@ -73,7 +73,23 @@ def _command(options: argparse.Namespace) -> int:
         from appliance.commands.doctor import doctor
 
         return doctor(settings, options)
+    if options.command == "update":
+        return _update(settings, options)
     return _run(settings)
+
+
+def _update(settings: KitSettings, options: argparse.Namespace) -> int:
+    if options.what == "trial":
+        from appliance.commands.update_trial import update_trial
+
+        return update_trial(settings, options.within)
+    if options.what == "stick":
+        from appliance.commands.update_stick import update_from_stick
+
+        return update_from_stick(settings, options.device)
+    from appliance.commands.update import update
+
+    return update(settings, options)
 
 
 def _run(settings: KitSettings) -> int:

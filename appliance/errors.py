@@ -60,3 +60,15 @@ class RelayRefused(KitError, PermissionError):
         super().__init__(f"the relay answered {status}: {reason}")
         self.status = status
         self.reason = reason
+
+
+class UpdateUnavailable(KitError):
+    """This system cannot be updated by itself, or what updates it does not answer."""
+
+    key = "update_unavailable"
+
+
+class UpdateRefused(KitError):
+    """An update that is not taken, now or ever. Nothing that runs was touched."""
+
+    key = "update_refused"

@@ -9,6 +9,8 @@ from pathlib import Path
 DEFAULT_CONFIG = Path("/etc/parta/kit.toml")
 BOOT_FILE = Path("/boot/firmware/parta.toml")
 LOOK_S = 3.0
+#: A Pi is ready within a minute; a network that comes late, or a relay that restarts, has the rest.
+TRIAL_S = 300.0
 
 Parser = argparse.ArgumentParser
 Parents = Sequence[Parser]
@@ -52,6 +54,7 @@ def parser(version: str) -> Parser:
     _doctor(commands, config)
     _apply_boot_file(commands, config)
     _enrol_files(commands)
+    _update(commands, config)
     commands.add_parser(
         "setup-pin",
         parents=config,
@@ -143,6 +146,38 @@ def _enrol_files(commands: Commands[Parser]) -> None:
     )
     files.add_argument("rooms", type=Path, metavar="ROOMS.CSV", help="UTF-8; columns parted by , or ;")
     files.add_argument("--out", type=Path, metavar="DIR", required=True, help="where the rooms' folders are made")
+
+
+def _update(commands: Commands[Parser], config: Parents) -> None:
+    update = commands.add_parser(
+        "update",
+        help="tell which version of the image runs, install another, or go back (run as root)",
+        description="Updates of a kit whose card has two slots. A new version is written to the other slot and tried: "
+        "when the service is ready, the camera is seen and the relay is reached, it stays; otherwise the kit goes back "
+        "by itself. Lessons, key and settings are the same in both.",
+    )
+    what = update.add_subparsers(dest="what", required=True, metavar="WHAT")
+    status = what.add_parser("status", parents=config, help="what runs, what else is there, how the last update went")
+    _json(status)
+    check = what.add_parser("check", parents=config, help="ask the channel for a newer version")
+    _json(check)
+    install = what.add_parser(
+        "install",
+        parents=config,
+        help="install a version, and restart into it",
+        description="Install a bundle: a file (of a USB stick, say), an https:// address, or, when none is named, the "
+        "version that the channel announces. It is checked before anything is written. Refused during a lesson.",
+    )
+    install.add_argument("source", metavar="FILE|URL", nargs="?", default=None)
+    back = what.add_parser("rollback", parents=config, help="go back to the version in the other slot")
+    for command in (check, install):
+        command.add_argument("--channel", metavar="URL", default="", help="a channel file other than update.channel")
+    for command in (install, back):
+        command.add_argument("--no-restart", dest="restart", action="store_false", help="leave the restart to you")
+    stick = what.add_parser("stick", parents=config, help="for the service manager: install from a USB stick")
+    stick.add_argument("device", metavar="DEVICE", type=Path)
+    trial = what.add_parser("trial", parents=config, help="for the service manager: judge a version that has started")
+    trial.add_argument("--within", type=float, metavar="S", default=TRIAL_S, help=f"seconds that it has ({TRIAL_S:g})")
 
 
 def _seconds(text: str) -> float:

@@ -122,6 +122,13 @@ class SetupSection(_Section, frozen=True, kw_only=True):
     port: Port = 8091
 
 
+class UpdateSection(_Section, frozen=True, kw_only=True):
+    """``[update]``: where new versions are announced, and how fast they may come."""
+
+    channel: str = ""
+    download_kb_s: Annotated[int, msgspec.Meta(ge=10, le=1_000_000)] = 1000
+
+
 class KitSettings(_Section, frozen=True, kw_only=True):
     """Everything that ``kit.toml`` can say."""
 
@@ -133,6 +140,7 @@ class KitSettings(_Section, frozen=True, kw_only=True):
     recording: RecordingSection = RecordingSection()
     network: NetworkSection = NetworkSection()
     setup: SetupSection = SetupSection()
+    update: UpdateSection = UpdateSection()
 
 
 def load_settings(path: Path) -> KitSettings:
@@ -159,6 +167,8 @@ def check(settings: KitSettings, *, origin: str) -> None:
         raise ConfigurationError(f"{origin}: relay.url: must start with https:// (or http:// on a trusted wire)")
     if settings.relay.proxy and not settings.relay.proxy.startswith(("http://", "https://")):
         raise ConfigurationError(f"{origin}: relay.proxy: must start with http:// (or https://)")
+    if settings.update.channel and not settings.update.channel.startswith("https://"):
+        raise ConfigurationError(f"{origin}: update.channel: must start with https://")
     same_port = settings.panel.kind == "simulated" and settings.setup.port == settings.panel.port
     if settings.setup.enabled and same_port:
         raise ConfigurationError(f"{origin}: setup.port: is panel.port, too; set another one")

@@ -4,6 +4,7 @@
 
 VENV=${VENV:-.venv}
 BUILDS_LGPIO=gcc,libc6-dev,swig,python3-dev,python3-pip,python3-setuptools,python3-wheel
+MAKES_DISKS=genimage,dosfstools,mtools,e2fsprogs,fdisk,bmap-tools,xz-utils,rauc,squashfs-tools,openssl
 LEAN=(--variant=minbase --aptopt='APT::Install-Recommends "false"' --dpkgopt='path-exclude=/usr/share/locale/*'
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*')
 

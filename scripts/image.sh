@@ -4,12 +4,16 @@
 #
 #   image.sh emulated              the image that boots here, made of the same layers (image-build/emulation.toml)
 #   image.sh pi FAMILY             a Pi's: pi4, pi5, cm4, cm5, pi3 or zero2w. Needs rpi-image-gen and Raspberry Pi's archive
+#   image.sh bundle SYSTEM BOOT FAMILY VERSION FILE    an update bundle of two partitions' images, signed
 #   image.sh boot FOLDER [FILE]    writes the emulated one to a card, FOLDER/disk, unless an older boot did, puts FILE on it as
-#                                  parta.toml, and boots it until it is killed; FOLDER/console.log is the console, FOLDER/agent
-#                                  a socket to the machine's agent. Without FILE the console is this terminal
+#                                  parta.toml, and boots it until it is switched off or killed (scripts/image/firmware.py);
+#                                  FOLDER/console.log is the console, FOLDER/agent a socket to the machine's agent,
+#                                  FOLDER/stick* USB sticks, which FOLDER/qmp plugs in. Without FILE the console is this
+#                                  terminal
 #
-# IMAGE_URL: the folder that Imager will fetch the image from. XZ_LEVEL: 0 to 9. IMAGE_CACHE, IMAGE_OUT: other folders, below
-# this one, than .cache/image and dist.
+# IMAGE_URL: the folder that Imager will fetch the image from, and kits their updates. XZ_LEVEL: 0 to 9. UPDATE_KEY,
+# UPDATE_CERT: who signs updates, and whose updates the image takes, in PEM form; the emulated image alone makes a throwaway
+# pair where they are not given. IMAGE_CACHE, IMAGE_OUT: other folders, below this one, than .cache/image and dist.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/emulation_parts.sh
@@ -22,17 +26,19 @@ ROOT=$IMAGE/root
 OUT=${IMAGE_OUT:-dist}
 NAME=parta-kit
 FAMILIES="pi4 pi5 cm4 cm5 pi3 zero2w"
+WITH_SLOTS="pi4 pi5 cm4 cm5"
 PI_ARCHIVE=${PI_ARCHIVE:-http://archive.raspberrypi.com/debian}
-CARD_SIZE=4G
+CARD_SIZE=8G
 FIRST_PARTITION=4194304 # genimage.cfg.in: align = 4M
-MAKES_DISKS=genimage,dosfstools,mtools,e2fsprogs,bmap-tools,xz-utils
+UPDATE_KEY=${UPDATE_KEY:-$IMAGE/update/key.pem}
+UPDATE_CERT=${UPDATE_CERT:-$IMAGE/update/cert.pem}
 
 PYTHON_FROM=(scripts/image.sh requirements/kit.txt pyproject.toml appliance service wire config relay)
 STAND_INS_FROM=(scripts/image.sh requirements/emulation.txt requirements/pins.txt tests/emulation/noise.py)
-DEBIAN_FROM=(scripts/image.sh scripts/image "$PLAN/packages" "$PLAN/essential" image-build/layer/parta-card.d/files
+DEBIAN_FROM=(scripts/emulation_parts.sh "$PLAN/packages" "$PLAN/essential" image-build/layer/parta-card.d/files
     tests/emulation/machine/kernel.pref)
-ROOT_FROM=("${DEBIAN_FROM[@]}" "${PYTHON_FROM[@]}" "${STAND_INS_FROM[@]}" image-build systemd tests/emulation/machine
-    tests/emulation/shims tests/emulation/virtual.yaml)
+ROOT_FROM=("${DEBIAN_FROM[@]}" "${PYTHON_FROM[@]}" "${STAND_INS_FROM[@]}" scripts/image image-build systemd
+    tests/emulation/machine tests/emulation/shims tests/emulation/virtual.yaml "$UPDATE_CERT")
 
 version() { sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml | head -1; }
 # The date of the last change of what it is made of: two builds of one commit are one image, and so are those of two
@@ -68,6 +74,13 @@ make_tools() {
     say "making $TOOLS: QEMU, genimage and what builds lgpio, of Debian 13"
     debian_root "$TOOLS" qemu-system-x86,seabios,ipxe-qemu,$MAKES_DISKS,$BUILDS_LGPIO
     build_lgpio "$TOOLS"
+}
+
+make_update_key() {
+    say "making a throwaway key: updates of this image are signed with it, and taken because of it"
+    mkdir -p "$IMAGE/update"
+    in_tools openssl req -x509 -newkey rsa:3072 -nodes -days 3650 -subj "/CN=Parta, throwaway" -sha256 \
+        -keyout /image/update/key.pem -out /image/update/cert.pem 2>"$IMAGE/update/log" || { cat "$IMAGE/update/log" >&2; fail "openssl failed"; }
 }
 
 # python_packages FOLDER UV'S-OPTIONS …: what uv notes of this machine is no part of an image.
@@ -114,7 +127,8 @@ inventory() {
 make_root() {
     say "making $ROOT: Parta, its units and this image's files"
     as_root rm -rf "$ROOT" && as_root cp -a --reflink=auto "$DEBIAN" "$ROOT"
-    as_root env IGconf_parta_site="$PWD/$IMAGE/site" "$PLAN/customize" "$ROOT"
+    as_root env IGconf_parta_site="$PWD/$IMAGE/site" IGconf_partaslots_keyring="$(realpath "$UPDATE_CERT")" \
+        "$PLAN/customize" "$ROOT"
     inventory >"$IMAGE/before"
     as_root env EMULATION_SITE="$PWD/$IMAGE/emulation-site" EMULATION_FRAMES="$PWD/$IMAGE/frames" "$PLAN/stand-ins" "$ROOT"
     inventory >"$IMAGE/after"
@@ -131,7 +145,7 @@ forget_the_making() {
 }
 
 make_image() {
-    say "making the disk: firmware, read-only root, and what is kept"
+    say "making the disk: two slots with firmware and read-only root, and what is kept"
     as_root rm -rf "$IMAGE"/{input,output,genimage,card-root} && mkdir -p "$IMAGE"/{input,output,genimage}
     as_root cp -a --reflink=auto "$ROOT" "$IMAGE/card-root"
     as_root sh -euc '. "$1/variables"; export IGconf_image_name=$2 IGconf_image_suffix=img
@@ -142,12 +156,38 @@ make_image() {
         --outputpath /image/output --config /image/input/genimage.cfg >"$IMAGE/genimage.log" 2>&1 ||
         { cat "$IMAGE/genimage.log" >&2; fail "genimage failed"; }
     as_root mv "$IMAGE/output/$NAME.img" "$IMAGE/$NAME.img"
+    as_root mv "$IMAGE/output/root.ext4" "$IMAGE/system.img" && as_root mv "$IMAGE/output/boot.vfat" "$IMAGE/boot.img"
     as_root rm -rf "$IMAGE/card-root" "$IMAGE/genimage" "$IMAGE/output"
 }
 
 pack_emulated() {
     pack "$NAME.img" "$NAME-$(version)-amd64" emulation
     cp "$IMAGE/bill.json" "$OUT/$NAME-$(version)-amd64.cdx.json"
+}
+
+pack_update() {
+    bundle "$IMAGE/system.img" "$IMAGE/boot.img" emulation "$(version)" "$OUT/$NAME-$(version)-amd64.raucb"
+}
+
+# bundle SYSTEM BOOT FAMILY VERSION FILE
+bundle() {
+    local work=$IMAGE/bundle
+    say "packing and signing $5"
+    as_root rm -rf "$work" && mkdir -p "$work/files"
+    ln "$1" "$work/files/system.img" 2>/dev/null || cp --reflink=auto "$1" "$work/files/system.img"
+    ln "$2" "$work/files/boot.img" 2>/dev/null || cp --reflink=auto "$2" "$work/files/boot.img"
+    cp "$UPDATE_KEY" "$work/key.pem" && cp "$UPDATE_CERT" "$work/cert.pem"
+    printf '[update]\ncompatible=%s\nversion=%s\n[bundle]\nformat=plain\n[image.system]\nfilename=system.img\n[image.boot]\nfilename=boot.img\n' \
+        "$NAME-$3" "$4" >"$work/files/manifest.raucm"
+    in_tools rauc bundle --cert=/image/bundle/cert.pem --key=/image/bundle/key.pem --keyring=/image/bundle/cert.pem \
+        --mksquashfs-args="-comp zstd -Xcompression-level ${ZSTD_LEVEL:-9}" /image/bundle/files /image/bundle/made.raucb \
+        >"$IMAGE/bundle.log" 2>&1 || { cat "$IMAGE/bundle.log" >&2; fail "rauc failed"; }
+    mkdir -p "$(dirname "$5")" && cp --reflink=auto "$work/made.raucb" "$5"
+    as_root rm -rf "$work"
+    say "made $5, $(du -h "$5" | cut -f1)"
+    case ${IMAGE_URL:-} in
+        https://*) "$VENV"/bin/python -m scripts.image channel "$5" "$4" "$IMAGE_URL" "${5%.raucb}.channel.json" ;;
+    esac
 }
 
 # pack IMAGE NAME FAMILY: of an image in .cache/image, the packed one, its block map, its sums and its entry for Imager.
@@ -167,59 +207,75 @@ emulated() {
     mkdir -p "$IMAGE"
     "$VENV"/bin/python -m scripts.image plan "$PLAN"
     once "$IMAGE/tools" make_tools scripts/emulation_parts.sh requirements/pins.txt
+    [ -e "$UPDATE_CERT" ] || make_update_key
     once "$IMAGE/site" make_emulated_site "${PYTHON_FROM[@]}"
     once "$IMAGE/stand-ins" make_stand_ins "${STAND_INS_FROM[@]}"
     once "$IMAGE/debian" make_debian "${DEBIAN_FROM[@]}"
     once "$IMAGE/root" make_root "${ROOT_FROM[@]}"
     once "$IMAGE/image" make_image "${ROOT_FROM[@]}"
+    once "$IMAGE/bundled" pack_update "${ROOT_FROM[@]}"
     once "$IMAGE/packed" pack_emulated "${ROOT_FROM[@]}"
     say "$OUT/$NAME-$(version)-amd64.img.xz boots with: make boot-image"
 }
+
+has_slots() { case " $WITH_SLOTS " in *" $1 "*) ;; *) return 1 ;; esac; }
 
 pi() {
     case " $FAMILIES " in *" $1 "*) ;; *) fail "$1 is no family of boards; known: $FAMILIES" ;; esac
     "$VENV"/bin/python -c 'import sys, urllib.request as web; web.urlopen(sys.argv[1], timeout=10).close()' \
         "$PI_ARCHIVE/dists/trixie/InRelease" 2>/dev/null ||
         fail "Raspberry Pi's archive cannot be reached ($PI_ARCHIVE): a Pi's kernel, firmware and picamera2 are nowhere else. Set PI_ARCHIVE to a mirror of it, or make image-emulated"
+    ! has_slots "$1" || [ -e "${UPDATE_KEY:?}" -a -e "$UPDATE_CERT" -a "$UPDATE_CERT" != "$IMAGE/update/cert.pem" ] ||
+        fail "set UPDATE_KEY and UPDATE_CERT: this image takes updates, and only those that are signed by you"
     command -v rpi-image-gen >/dev/null || fail "rpi-image-gen is not here; it comes from Raspberry Pi's GitHub account"
     mkdir -p "$IMAGE"
     once "$IMAGE/tools" make_tools scripts/emulation_parts.sh requirements/pins.txt
     make_site "$IMAGE/site-arm64" aarch64
-    PARTA_VERSION=$(version) rpi-image-gen build -S image-build -c "$1.yaml" -- \
-        IGconf_parta_site="$PWD/$IMAGE/site-arm64" IGconf_sys_workroot="$PWD/$IMAGE/pi-$1"
-    pack "pi-$1/image-$NAME/$NAME.img" "$NAME-$(version)-arm64-$1" "$1"
+    local image=pi-$1/image-$NAME
+    local -a given=(IGconf_parta_site="$PWD/$IMAGE/site-arm64" IGconf_sys_workroot="$PWD/$IMAGE/pi-$1")
+    ! has_slots "$1" || given+=(IGconf_partaslots_keyring="$(realpath "$UPDATE_CERT")")
+    PARTA_VERSION=$(version) rpi-image-gen build -S image-build -c "$1.yaml" -- "${given[@]}"
+    pack "$image/$NAME.img" "$NAME-$(version)-arm64-$1" "$1"
+    ! has_slots "$1" ||
+        bundle "$IMAGE/$image/system.ext4" "$IMAGE/$image/boot.vfat" "$1" "$(version)" "$OUT/$NAME-$(version)-arm64-$1.raucb"
 }
 
 boot() {
-    local folder serial=file:/machine/console.log
+    local folder serial=chardev:console
+    local file name
+    local -a sticks=(-device "qemu-xhci,id=usb" -qmp "unix:/machine/qmp,server=on,wait=off")
     [ -e "$IMAGE/image.made-of" ] || fail "$IMAGE/$NAME.img is not there; make image-emulated makes it"
     folder=$(realpath "$1")
+    rm -f "$folder/console.log"
     [ -z "${2:-}" ] || cp "$2" "$folder/parta.toml"
     [ -n "${2:-}" ] || serial=mon:stdio
+    for file in "$folder"/stick*; do
+        name=$(basename "$file")
+        [ ! -e "$file" ] || sticks+=(-drive "file=/machine/$name,format=raw,if=none,id=$name")
+    done
     # shellcheck disable=SC2016 # expanded by the inner shell
     exec unshare --mount bash -euc '
-        tools=$1 folder=$2 image=$3 serial=$4; shift 4
+        python=$1 tools=$2 folder=$3 image=$4; shift 4
         mkdir -p "$tools/machine"
         mount --bind "$folder" "$tools/machine"
         mount --rbind /dev "$tools/dev"
-        cd /
-        run() { chroot "$tools" env -i PATH=/usr/sbin:/usr/bin TMPDIR=/machine "$@"; }
         card="/machine/disk@@'$FIRST_PARTITION'"
         if [ ! "$folder/disk" -nt "$image" ]; then
             cp --sparse=always "$image" "$folder/disk"
             truncate -s '$CARD_SIZE' "$folder/disk"
         fi
-        [ ! -e "$folder/parta.toml" ] || run mcopy -o -i "$card" /machine/parta.toml ::parta.toml
-        for file in vmlinuz initrd.img cmdline.txt; do run mcopy -n -o -i "$card" "::$file" "/machine/$file"; done
-        exec chroot "$tools" env -i PATH=/usr/sbin:/usr/bin TMPDIR=/machine "$@" \
-            -kernel /machine/vmlinuz -initrd /machine/initrd.img -append "$(cat "$folder/cmdline.txt")" \
-            -drive file=/machine/disk,format=raw,if=virtio -serial "$serial"' \
-        bash "$(realpath "$TOOLS")" "$folder" "$(realpath "$IMAGE/$NAME.img")" "$serial" "${MACHINE_IS[@]}"
+        [ ! -e "$folder/parta.toml" ] ||
+            chroot "$tools" env -i PATH=/usr/bin mcopy -o -i "$card" /machine/parta.toml ::parta.toml
+        exec "$python" -m scripts.image.firmware "$folder" "$tools" "$@"' \
+        bash "$VENV/bin/python" "$(realpath "$TOOLS")" "$folder" "$(realpath "$IMAGE/$NAME.img")" "${MACHINE_IS[@]}" \
+        -chardev file,id=console,path=/machine/console.log,append=on -serial "$serial" \
+        -drive file=/machine/disk,format=raw,if=virtio "${sticks[@]}"
 }
 
 case "${1:-}" in
     emulated) emulated ;;
     pi) pi "${2:?a family of boards: $FAMILIES}" ;;
+    bundle) bundle "${2:?an image}" "${3:?an image}" "${4:?a family}" "${5:?a version}" "${6:?a file}" ;;
     boot) boot "${2:?a folder}" "${3:-}" ;;
-    *) fail "say emulated, pi or boot" ;;
+    *) fail "say emulated, pi, bundle or boot" ;;
 esac

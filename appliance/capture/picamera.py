@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -326,3 +327,12 @@ def _hardware_encoder(
     except OSError as error:
         raise CameraUnavailable(f"the hardware encoder {HARDWARE_ENCODER} cannot be opened: {error}") from error
     return encoder
+
+
+def main() -> int:
+    """Exit code 0 where a camera is connected. It is not opened: for who may not (``update/kit_state.py``)."""
+    return 0 if _libraries().global_camera_info() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

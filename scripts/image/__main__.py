@@ -4,6 +4,7 @@ python -m scripts.image plan FOLDER                        packages, and one scr
 python -m scripts.image same A B                           names what differs in two folders, and fails then
 python -m scripts.image within BEFORE AFTER                refuses what the emulation's hook wrote elsewhere
 python -m scripts.image bill ROOT FILE VERSION MADE_S      the bill of materials
+python -m scripts.image channel BUNDLE VERSION URL FILE    what a kit's `parta-kit update check` reads
 python -m scripts.image imager IMAGE.xz FAMILY URL FILE VERSION MADE_S    adds the image to Imager's repository file
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from scripts.image.bill import bill_of
+from scripts.image.channel import channel_of
 from scripts.image.emulation import DIFFERENCES, layers_of, planned, read_differences, touched_elsewhere
 from scripts.image.imager import Made, entry_of, with_entry
 from scripts.image.layer import LayerWrong
@@ -74,6 +76,8 @@ def main(words: list[str]) -> None:
                 check_same(Path(one), Path(other))
             case ["bill", root, file, version, made_s]:
                 write_bill(Path(root), Path(file), version, made_s)
+            case ["channel", bundle, version, url, file]:
+                Path(file).write_text(channel_of(Path(bundle), version, url), encoding="utf-8")
             case ["imager", packed, family, url, file, version, made_s]:
                 add_to_imager(Path(packed), family, url, Path(file), version, made_s)
             case _:

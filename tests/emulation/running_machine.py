@@ -1,7 +1,7 @@
 """The emulated kit from outside: boots it, runs commands in it as root, presses its lines and reads its lamps.
 
 Not here: what the machine is made of (``scripts/emulation_vm.sh``, ``machine/``; for the image, ``scripts/image.sh``).
-Used by ``test_whole_kit.py`` and ``tests/image/test_booted_image.py``.
+Used by ``test_whole_kit.py`` and ``tests/image``.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ STORY = "systemctl --no-pager status parta-kit; journalctl --no-pager -n 300 -o 
 
 @dataclass
 class Machine:
-    """A machine that is up. ``folder`` has its console."""
+    """A machine that is up. ``folder`` has its console; ``process`` is whoever runs it."""
 
     folder: Path
+    process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
@@ -142,6 +143,33 @@ class Machine:
         """Let start/end go."""
         await self.run(f"echo pull-up >{PINS}/sim_gpio{START_PIN}/pull; sleep 0.2")
 
+    async def restarted(self, within_s: float) -> None:
+        """Wait until it goes down, and reach its agent again; of a machine whose firmware starts it anew."""
+        try:
+            async with asyncio.timeout(within_s):
+                while await self.reader.read(1 << 16):
+                    pass
+        except TimeoutError:
+            raise AssertionError(f"the machine has not gone down within {within_s:g} s\n{self._console()}") from None
+        self.writer.close()
+        self.reader, self.writer = await _agent(self.folder, self.process)
+
+    async def plug_in(self, stick: str) -> None:
+        """Put a USB stick into it: ``stick`` is a file beside its card (``scripts/image.sh boot``)."""
+        reader, writer = await asyncio.open_unix_connection(self.folder / "qmp")
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await reader.readline()  # its greeting
+                for command, arguments in (
+                    ("qmp_capabilities", {}),
+                    ("device_add", {"driver": "usb-storage", "id": f"plugged-{stick}", "drive": stick}),
+                ):
+                    writer.write(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+                    answer = json.loads(await reader.readline())
+                    assert "return" in answer, answer
+        finally:
+            writer.close()
+
     async def main_pid(self) -> int:
         """The kit's main process."""
         return int(await self.run("systemctl show -P MainPID parta-kit"))
@@ -157,7 +185,7 @@ async def running_machine(folder: Path, boot_file: str, script: Path = SCRIPT) -
             script, "boot", folder, card, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
         )
     try:
-        machine = Machine(folder, *await _agent(folder, process))
+        machine = Machine(folder, process, *await _agent(folder, process))
         try:
             yield machine
         finally:
@@ -179,10 +207,12 @@ async def _agent(
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """The way to the agent, once QEMU listens. What is written before the agent starts waits for it."""
     async with asyncio.timeout(ANSWER_S):
-        while not (folder / "agent").exists():
+        while True:
             assert process.returncode is None, f"QEMU ended at once:\n{_end_of(folder / 'qemu.log')}"
-            await asyncio.sleep(LOOK_EVERY_S)
-    return await asyncio.open_unix_connection(folder / "agent", limit=1 << 20)
+            try:
+                return await asyncio.open_unix_connection(folder / "agent", limit=1 << 20)
+            except (FileNotFoundError, ConnectionRefusedError):  # not yet; or the last start's, which nobody hears
+                await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

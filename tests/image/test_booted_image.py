@@ -102,7 +102,7 @@ async def test_a_flashed_card_with_its_file_becomes_a_kit_by_itself(
         await machine.until('[ "$(systemctl show -P StatusText parta-kit)" = ready ]', LOOK_S)
         assert await machine.run("systemctl --failed --plain --no-legend --no-pager") == ""
         assert "ordering cycle" not in await machine.run("journalctl --no-pager -b -o cat _PID=1")
-        card = await machine.run("ls /boot/firmware && cat /boot/firmware/parta.toml")
+        card = await machine.run("ls /bootfs && cat /bootfs/parta.toml")
         assert founded_school.enrol_code not in card
         assert "parta-error.txt" not in card
         await only_what_is_kept_can_be_written(machine)
@@ -111,6 +111,7 @@ async def test_a_flashed_card_with_its_file_becomes_a_kit_by_itself(
         await whoever_has_the_key_sees_the_logs_and_nobody_else_does(machine, own)
         await nobody_has_a_password(machine)
         await what_is_kept_fills_the_card(machine)
+        assert await machine.run("stat -c %u /var/lib/parta-kit /var/lib/parta-kit/kit.key") == "880\n880\n"
         await the_bill_names_what_is_in_it(machine)
         await a_lesson_writes_on_what_is_kept_and_nowhere_else(machine)
 
@@ -121,28 +122,28 @@ async def test_a_card_without_a_file_waits_and_each_wrong_file_tells_its_reason(
     async with booted(folder, None) as machine:
         await machine.until_status("not enrolled", LOOK_S)
         await the_setup_page_is_open(machine)
-        assert "parta-error.txt" not in await machine.run("ls /boot/firmware")
+        assert "parta-error.txt" not in await machine.run("ls /bootfs")
         assert (await machine.run("hostname")).strip() == "parta-kit"
         await nothing_listens_but_the_setup_page_and_its_name(machine)
         assert "dport 22 " not in await machine.run("nft list ruleset")
         for text, reason in WRONG.values():
             assert not await taken_over(machine, {FILE_NAME: text})
-            assert reason in await machine.run("cat /boot/firmware/parta-error.txt")
+            assert reason in await machine.run("cat /bootfs/parta-error.txt")
             await machine.until_status(reason, LOOK_S)
             await machine.until_any_lamp()
             await the_setup_page_is_open(machine)
         await what_imager_set_is_taken_over(machine)
         right = BOOT_FILE.format(host=HOST, port=relay.port, code=founded_school.enrol_code)
         assert await taken_over(machine, {FILE_NAME: right})
-        assert "parta-error.txt" not in await machine.run("ls /boot/firmware")
+        assert "parta-error.txt" not in await machine.run("ls /bootfs")
         await machine.until('[ "$(systemctl show -P StatusText parta-kit)" = ready ]', LOOK_S)
 
 
 async def what_imager_set_is_taken_over(machine: Machine) -> None:
     """Its Wi-Fi is one that NetworkManager reads; and what Imager 1 has the kernel start is not started."""
-    await machine.run(f"rm /boot/firmware/{FILE_NAME}")
+    await machine.run(f"rm /bootfs/{FILE_NAME}")
     assert await taken_over(machine, {USER_DATA: CLOUD, NETWORK: NETWORKS, FIRST_RUN: IMAGER_1})
-    left = (await machine.run("ls /boot/firmware")).split()
+    left = (await machine.run("ls /bootfs")).split()
     assert not {*IMAGER_FILES, "parta-error.txt"} & {*left}
     await machine.run("systemctl restart parta-host-name nftables && nmcli connection reload")
     assert (await machine.run("hostname")).strip() == "kit-12"
@@ -158,7 +159,7 @@ async def what_imager_set_is_taken_over(machine: Machine) -> None:
 async def taken_over(machine: Machine, files: dict[str, str]) -> bool:
     """Put these files on the card, and do what a start does: take them over, and then start the kit."""
     for name, text in files.items():
-        await machine.run(f"cat >/boot/firmware/{name} <<'END OF {name}'\n{text}\nEND OF {name}\n")
+        await machine.run(f"cat >/bootfs/{name} <<'END OF {name}'\n{text}\nEND OF {name}\n")
     await machine.run("systemctl stop parta-kit", LOOK_S)
     result = await machine.run("systemctl start parta-boot-file; systemctl show -P Result parta-boot-file", LOOK_S)
     await machine.run("systemctl reset-failed parta-boot-file; systemctl start parta-kit", LOOK_S)
@@ -204,7 +205,7 @@ async def only_what_is_kept_can_be_written(machine: Machine) -> None:
     writable = {each["target"] for each in on_the_card if "rw" in each["options"].split(",")}
     kept = re.findall(r"^Path=(.*)$", await machine.run("cat /etc/rpi-image-gen/slot-shared.d/*.conf"), re.MULTILINE)
     assert len(kept) > 0
-    assert writable == {"/boot/firmware", "/persistent", "/var", "/etc/machine-id", *kept}
+    assert writable == {"/bootfs", "/persistent", "/var", "/var/log/journal", "/etc/machine-id", *kept}
 
 
 async def nothing_listens_but_the_setup_page_and_its_name(
@@ -235,7 +236,7 @@ async def nobody_has_a_password(machine: Machine) -> None:
 
 
 async def what_is_kept_fills_the_card(machine: Machine) -> None:
-    """The image keeps 256 MB; the card has 4 GB."""
+    """The image keeps 256 MB; the card has 8 GB, and two slots."""
     await machine.until("[ -e /persistent/common/grown ]", LOOK_S)
     [_, size] = (await machine.run("df --output=size --block-size=1M /persistent")).split()[-2:]
     assert int(size) > 1800

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import re
 import tomllib
@@ -12,6 +13,7 @@ import yaml
 
 from appliance.boot.system_files import HOST_NAME_FILE, SSH_DOOR, SSH_DOOR_FILE, SSH_KEYS_FILE, TIME_ZONE_LINK
 from appliance.settings import KitSettings
+from appliance.update.trial import FOLDER
 from config.strict_toml import parse
 from scripts.image.imager import FAMILIES
 from scripts.image.layer import LAYERS, LayerWrong, header, read_layer
@@ -155,7 +157,38 @@ def test_the_command_is_the_one_that_the_package_declares() -> None:
         "parta-kit.d/install",
         "parta-card.d/hooks/preimage50-card",
         *(f"parta-kit.d/files/usr/lib/parta/{name}" for name in ("grow", "host-name", "ssh-host-key")),
+        "parta-slots.d/install",
+        "parta-slots.d/files/usr/lib/parta/slots",
     ],
 )
 def test_what_is_run_can_be_run(name: str) -> None:
     assert os.access(LAYERS / name, os.X_OK)
+
+
+def test_a_bundle_of_one_family_is_not_for_another() -> None:
+    for family in SLOTS:
+        said = yaml.safe_load((CONFIGS / f"{family}.yaml").read_text(encoding="utf-8"))
+        assert said["partaslots"]["compatible"] == f"parta-kit-{family}"
+
+
+def test_rauc_writes_to_the_partitions_that_the_layout_makes() -> None:
+    layout = (LAYERS / "parta-card.d/genimage-slots.cfg.in").read_text(encoding="utf-8")
+    partitions = re.findall(r"^    partition (\w+) \{", layout, re.MULTILINE)
+    assert partitions == ["bootconfig", "boot_a", "boot_b", "system_a", "system_b", "persistent"]  # as image-rota's
+    conf = configparser.ConfigParser()
+    conf.read(LAYERS / "parta-slots.d/files/etc/rauc/system.conf", encoding="utf-8")
+    slots = {name: conf[name] for name in conf.sections() if name.startswith("slot.")}
+    named = {slot["device"].removeprefix("/dev/disk/by-partlabel/") for slot in slots.values()}
+    assert named == {*partitions} - {"bootconfig", "persistent"}
+    assert {slot.get("bootname") for slot in slots.values()} == {"A", "B", None}
+    handler = conf["handlers"]["bootloader-custom-backend"]
+    assert (LAYERS / f"parta-slots.d/files{handler}").exists()
+
+
+def test_what_one_slot_has_to_know_of_the_other_is_kept() -> None:
+    files = LAYERS / "parta-slots.d/files"
+    text = (files / "etc/rpi-image-gen/slot-shared.d/parta-slots.conf").read_text(encoding="utf-8")
+    conf = configparser.ConfigParser()
+    conf.read(files / "etc/rauc/system.conf", encoding="utf-8")
+    assert f"Path={FOLDER}\n" in text
+    assert Path(conf["system"]["data-directory"]).parent == FOLDER

@@ -28,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FIRST = ROOT / ".cache" / "image"
 AGAIN = ROOT / ".cache" / "image-again"
 IMAGE = "parta-kit.img"
-#: What makes the image, and is none of it.
-TOOLS = ("tools", "tools.made-of")
+#: What makes the image, and is none of it; and the key whose updates it takes, which is drawn by lot.
+TOOLS = ("tools", "tools.made-of", "update")
 SHOWN = 40
 
 

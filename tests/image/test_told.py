@@ -8,10 +8,13 @@ import json
 import lzma
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from appliance.update.source import Channel
 from scripts.image.__main__ import add_to_imager
 from scripts.image.bill import STATUS, bill_of
+from scripts.image.channel import channel_of
 
 MADE_S = 1_790_000_000
 STATUS_TEXT = """\
@@ -102,3 +105,11 @@ def test_one_file_names_the_images_of_all_families_each_once(packed: Path) -> No
         add_to_imager(packed, family, "https://files.school.example", file, "0.2.0", str(MADE_S))
     names = [entry["name"] for entry in json.loads(file.read_bytes())["os_list"]]
     assert names == ["Parta kit (Raspberry Pi 5)", "Parta kit (Raspberry Pi Zero 2 W)"]
+
+
+def test_a_kit_reads_the_channel_that_is_published_beside_its_bundle(tmp_path: Path) -> None:
+    bundle = tmp_path / "parta-kit-0.2.0-arm64-pi5.raucb"
+    bundle.write_bytes(b"bundle")
+    channel = msgspec.json.decode(channel_of(bundle, "0.2.0", "https://files.school.example/parta/"), type=Channel)
+    assert (channel.version, channel.url) == ("0.2.0", f"https://files.school.example/parta/{bundle.name}")
+    assert channel.sha256 == hashlib.sha256(b"bundle").hexdigest()
