@@ -11,14 +11,11 @@ from playwright.async_api import Browser
 from tests.browser.chromium import chromium
 from tests.running import FoundedSchool, RunningSchool, running_school
 
-#: A quarter of the classroom's size: the same lesson for a quarter of the work of drawing, encoding and showing it.
-CAMERA = 'kind = "simulated"\nwidth = 640\nheight = 360'
-
 
 @pytest.fixture
 async def school(tmp_path: Path, founded_school: FoundedSchool) -> AsyncIterator[RunningSchool]:
     """A relay and an enrolled kit with a simulated classroom, as real programs."""
-    async with running_school(tmp_path, founded_school, camera=CAMERA) as running:
+    async with running_school(tmp_path, founded_school) as running:
         yield running
 
 
