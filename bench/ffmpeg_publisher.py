@@ -17,17 +17,10 @@ import av
 import numpy as np
 
 from appliance.capture.base import BLOCK_SAMPLES, SAMPLE_RATE_HZ
-from appliance.capture.opus import COMPLEXITY, EXPECTED_LOSS_PERCENT
+from appliance.capture.opus import libopus_options
 from tests.interop.ffmpeg_publisher import certificate
 
 BLOCK_S = BLOCK_SAMPLES / SAMPLE_RATE_HZ
-VOICE = {
-    "application": "voip",
-    "frame_duration": "20",
-    "fec": "1",
-    "packet_loss": str(EXPECTED_LOSS_PERCENT),
-    "compression_level": str(COMPLEXITY),
-}
 
 
 def publish(url: str, token: str, video: str, voice: str) -> None:
@@ -37,7 +30,7 @@ def publish(url: str, token: str, video: str, voice: str) -> None:
         options = {"authorization": token, "cert_file": str(cert), "key_file": str(key)}
         with av.open(url, "w", format="whip", options=options) as output:
             picture = output.add_stream_from_template(film.streams.video[0])
-            sound = output.add_stream("libopus", rate=SAMPLE_RATE_HZ, options=VOICE)
+            sound = output.add_stream("libopus", rate=SAMPLE_RATE_HZ, options=libopus_options())
             sound.layout, sound.bit_rate = "stereo", 24_000
             blocks, begun_s, played = _blocks(voice), time.monotonic(), 0
             for packet, media_s in _pictures(film):

@@ -20,7 +20,6 @@ from appliance.capture.base import (
     Camera,
     CameraStream,
     Microphone,
-    MicrophoneStream,
     OpusFrame,
     PcmBlock,
     Samples,
@@ -263,7 +262,7 @@ class Capture:
             encoder = OpusEncoder(self._voice_bitrate_bps)
             healing = stream if isinstance(stream, SelfHealing) else None
             note = partial(self._note_hearing, healing, gave)
-            with self._measured(stream) as measure, expecting(self._silent_s, self._no_sound) as expected:
+            with self._measured(healing) as measure, expecting(self._silent_s, self._no_sound) as expected:
                 async for block in stream:
                     expected.came()
                     measure(block.samples)
@@ -289,13 +288,12 @@ class Capture:
             self.microphone.became(SourceState.LOST, stream.trouble)
 
     @contextmanager
-    def _measured(self, stream: MicrophoneStream) -> Iterator[Callable[[Samples], None]]:
+    def _measured(self, healing: SelfHealing | None) -> Iterator[Callable[[Samples], None]]:
         """Gives what is to be told of each block. A stream that measures its own device needs no second meter."""
         meter = SoundMeter()
-        is_measured = isinstance(stream, SelfHealing)
-        self._hearing = stream.figures if isinstance(stream, SelfHealing) else meter.figures
+        self._hearing = meter.figures if healing is None else healing.figures
         try:
-            yield (lambda samples: None) if is_measured else meter.add
+            yield meter.add if healing is None else lambda samples: None
         finally:
             self._hearing = None
 

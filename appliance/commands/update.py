@@ -84,17 +84,23 @@ def check(settings: KitSettings, options: argparse.Namespace) -> int:
 
 def install(settings: KitSettings, options: argparse.Namespace) -> int:
     """Fetch, have it checked and written, and restart into it, on trial."""
-    require_here()
-    _require_rest()
-    slots = engine.read_slots()
-    if slots.on_trial:
-        raise UpdateRefused(ON_TRIAL)
+    slots = _settled_slots()
     bundle = _bundle(settings, options)
     try:
         _require_rest()
         return _install(settings, bundle, slots.other.name, restart=options.restart)
     finally:
         bundle.unlink(missing_ok=True)
+
+
+def _settled_slots() -> engine.Slots:
+    """Both slots, of a kit at rest whose version has proved itself. Raises ``UpdateUnavailable``, ``UpdateRefused``."""
+    require_here()
+    _require_rest()
+    slots = engine.read_slots()
+    if slots.on_trial:
+        raise UpdateRefused(ON_TRIAL)
+    return slots
 
 
 def install_file(settings: KitSettings, file: Path, *, restart: bool) -> int:
@@ -118,11 +124,7 @@ def _install(settings: KitSettings, bundle: Path, slot: str, *, restart: bool) -
 
 def roll_back(settings: KitSettings, options: argparse.Namespace) -> int:
     """Go back to the version in the other slot, on trial like any other."""
-    require_here()
-    _require_rest()
-    slots = engine.read_slots()
-    if slots.on_trial:
-        raise UpdateRefused(ON_TRIAL)
+    slots = _settled_slots()
     last = read_trial()
     came_from_there = last is not None and last.outcome == "good" and last.slot == slots.running.name
     if not (came_from_there if slots.other.whole is None else slots.other.whole):

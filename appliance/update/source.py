@@ -23,6 +23,7 @@ from appliance.update.tools import run, run_unless
 
 CURL = "curl"
 SUFFIX = ".raucb"
+INCOMING = f"incoming{SUFFIX}"  # what is to be installed now
 CHANNEL_S = 60
 LOOK_EVERY_S = 2.0
 #: curl gives up on a line that is slower than this for so long; what has come is kept.
@@ -58,7 +59,7 @@ def read_channel(url: str, relay: RelaySection) -> Channel:
 
 def copied(file: Path, folder: Path) -> Path:
     """The bundle, in a folder where nobody can exchange it meanwhile, and from where no stick is pulled out."""
-    target = folder / f"incoming{SUFFIX}"
+    target = folder / INCOMING
     try:
         _require_space(folder, file.stat().st_size)
         shutil.copyfile(file, target)
@@ -84,7 +85,7 @@ def downloaded(url: str, relay: RelaySection, kb_s: int, folder: Path, in_use: C
     if done.code != 0:
         why = done.complained or f"curl ended with {done.code}"
         raise UpdateUnavailable(f"{url} could not be fetched: {why}. Try again: it goes on where it was")
-    target = folder / f"incoming{SUFFIX}"
+    target = folder / INCOMING
     part.replace(target)
     sync_folder(folder)
     return target

@@ -152,7 +152,7 @@ async def test_what_does_not_come_is_missed() -> None:
 
 
 async def test_a_loop_that_was_late_itself_misses_nothing_that_came_meanwhile() -> None:
-    loop, came = asyncio.get_running_loop(), asyncio.Event()
+    loop, came, got = asyncio.get_running_loop(), asyncio.Event(), 0
     with expecting(WITHIN_S, _gone) as expected:
         for _ in range(3):
             loop.call_soon(time.sleep, 2 * WITHIN_S)  # the loop stands still, and something comes just then
@@ -160,6 +160,8 @@ async def test_a_loop_that_was_late_itself_misses_nothing_that_came_meanwhile() 
             await came.wait()
             expected.came()
             came.clear()
+            got += 1
+    assert got == 3
 
 
 async def test_whoever_expects_can_be_cancelled_by_others() -> None:
