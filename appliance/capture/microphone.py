@@ -75,11 +75,16 @@ class AlsaMicrophoneStream:
         return self
 
     async def __anext__(self) -> PcmBlock:
+        has_waited = False
         while True:
             while self._thread.pending():  # all of it first: after a stall of the loop, a late block may be whole here
                 self._take(await anext(self._thread))
+                await asyncio.sleep(0)
             if (block := self._line.due(self._clock.now_us())) is not None:
+                if not has_waited:  # catching up: nobody else on the loop is to wait until all of it is encoded
+                    await asyncio.sleep(0)
                 return block
+            has_waited = True
             if (news := await self._news()) is not None:
                 self._take(news)
 

@@ -24,9 +24,15 @@ class PacedBlocks:
         return self
 
     async def __anext__(self) -> PcmBlock:
-        while (left_us := (self._number + 1) * BLOCK_US - self._clock.now_us()) > 0:  # noqa: ASYNC110 - it waits for a clock
+        if self._left_us() <= 0:  # catching up: nobody else on the loop is to wait until all of it is encoded
+            await asyncio.sleep(0)
+        while (left_us := self._left_us()) > 0:  # noqa: ASYNC110 - it waits for a clock
             await asyncio.sleep(left_us / 1_000_000)
         if left_us < -LATEST_US:
             self._number = self._clock.now_us() // BLOCK_US - 1
         number, self._number = self._number, self._number + 1
         return PcmBlock(samples=self._samples_of(number), capture_us=number * BLOCK_US)
+
+    def _left_us(self) -> int:
+        """Until the next block is over."""
+        return (self._number + 1) * BLOCK_US - self._clock.now_us()

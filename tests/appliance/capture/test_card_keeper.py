@@ -19,10 +19,11 @@ from appliance.capture.sound_choice import candidates, matches, nothing_found
 from appliance.capture.thread import CaptureThread
 from appliance.errors import MicrophoneUnavailable
 from appliance.preflight_devices import check_microphone
-from tests.appliance.capture.reading import take_until
+from tests.appliance.capture.reading import take, take_until
 
 PATIENCE_S = 10.0
 TEN_MS = bytes(2 * 480)
+BEHIND_S, LATE_BLOCKS = 0.6, 20  # fewer blocks than the time holds: all of them are there already
 
 PULT = CardInfo(3, "Pult: USB Audio (hw:1,0)", 1, 48_000)
 SPARE = CardInfo(4, "Snowball: USB Audio (hw:2,0)", 1, 48_000)
@@ -168,6 +169,25 @@ async def test_the_microphone_gives_silence_until_a_card_is_there() -> None:
         bus.plugged.add(PULT)
         await take_until(stream, lambda _: stream.hears)
         assert (stream.trouble, stream.device) == (None, PULT.name)
+
+
+async def test_what_is_late_comes_a_block_at_a_time_and_everybody_else_on_the_loop_goes_on_between() -> None:
+    bus, turns, loop, is_over = Bus({PULT}), 0, asyncio.get_running_loop(), False
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if not is_over:
+            loop.call_soon(turn)
+
+    async with AlsaMicrophone(cards=bus, listing=bus.listing).open(LessonClock.start()) as stream:
+        await take_until(stream, lambda _: stream.hears)
+        threading.Event().wait(BEHIND_S)  # the loop stands still, and the card goes on
+        loop.call_soon(turn)
+        late = await take(stream, LATE_BLOCKS)
+        is_over = True
+    assert turns >= LATE_BLOCKS
+    assert late[-1].capture_us - late[0].capture_us == (LATE_BLOCKS - 1) * 20_000
 
 
 async def test_the_doctor_names_a_card_that_is_not_there() -> None:
