@@ -114,7 +114,7 @@ boot() {
         tools=$1; shift 3
         exec chroot "$tools" env -i PATH=/usr/sbin:/usr/bin TMPDIR=/machine "$@" \
             -kernel /vm/kernel -initrd /vm/initrd \
-            -append "root=LABEL=root ro console=ttyS0 quiet systemd.show_status=1 net.ifnames=0" \
+            -append "root=LABEL=root ro console=ttyS0 quiet mitigations=off systemd.show_status=1 net.ifnames=0" \
             -drive file=/vm/disk,format=raw,if=virtio,snapshot=on -drive file=/machine/card,format=raw,if=virtio \
             -serial file:/machine/console.log' \
         bash "$(realpath "$TOOLS")" "$folder" "$(realpath "$VM")" "${MACHINE_IS[@]}"

@@ -93,13 +93,14 @@ async def frames(page: Page) -> list[dict[str, Any]]:
 
 
 async def until_true(page: Page, condition: str, argument: Any = None, timeout_s: float = 30) -> None:
-    """Wait until the JavaScript function ``condition(argument)`` is true, looking once per drawn frame.
+    """Wait until the JavaScript function ``condition(argument)`` is true, looking ten times a second.
 
-    Not Playwright's ``wait_for_function``: that one needs ``eval``, which the page's own policy forbids.
+    Each look is a timer's: a page that asks for animation frames draws sixty a second only for that. Not Playwright's
+    ``wait_for_function``: that one needs ``eval``, which the page's own policy forbids.
     """
     script = (
         "async (argument) => { const holds = " + condition + ";"
-        "while (!(await holds(argument))) await new Promise((resolve) => requestAnimationFrame(resolve)); }"
+        "while (!(await holds(argument))) await new Promise((resolve) => setTimeout(resolve, 100)); }"
     )
     try:
         async with asyncio.timeout(timeout_s):

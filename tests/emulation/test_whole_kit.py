@@ -29,8 +29,12 @@ HOST = "10.0.2.2"  # the machine's name for this one
 LIVE_S = 300.0  # a fifth of it here by itself
 PICTURES = 10
 SOME_VOICE = 0.001  # of WebRTC's totalAudioEnergy: silence adds nothing
+AFTER_THE_MACHINE = 10  # nice value
 LAMP_BEAT_S = 3.0  # longer than any beat but that of a notice (appliance/hw/patterns.py)
-MEDIA_WORKERS = "pgrep -u parta-relay -f relay.engines.workers"
+OF_THE_RELAY = "/sys/fs/cgroup/system.slice/parta-relay.service/cgroup.procs"
+MEDIA_WORKERS = (  # their process numbers, a line each
+    f"grep -slF relay.engines.workers $(sed 's|.*|/proc/&/cmdline|' {OF_THE_RELAY}) | cut -d/ -f3"
+)
 EXPOSED_AT_MOST = 2.0  # the issue's promise; systemd's own scale of 0 to 10
 
 #: Fractions are computed in software there: AAC alone would take more than half of a processor (py-spy, within it), so
@@ -46,7 +50,7 @@ enrol_code = "{code}"
 kind = "picamera2"
 width = 320
 height = 180
-fps = 5
+fps = 3
 bitrate_kbps = 200
 [microphone]
 kind = "alsa"
@@ -133,13 +137,13 @@ async def a_relay_with_two_workers_lives_in_its_own_sandbox(machine: Machine) ->
     await machine.until(f"[ $({MEDIA_WORKERS} | grep -cvx {before[0]}) = 2 ]")
     await machine.run("systemctl stop parta-relay", PATIENCE_S)
     assert await machine.run("systemctl show -P Result parta-relay") == "success\n"
-    assert await machine.run(f"{MEDIA_WORKERS} || true") == ""
+    await machine.run(f"[ ! -e {OF_THE_RELAY} ]")  # nobody is left in its control group
 
 
 async def a_press_is_seen_and_heard_by_a_pupil(machine: Machine, class_url: str) -> None:
     """From the line to Chromium: it decodes the virtual camera's pictures and plays the sound card's noise; red.
 
-    Chromium starts once the kit is on air: until then every processor there is for the machine.
+    Chromium starts once the kit is on air, and comes after the machine on the processors: it only has to look.
     """
     pressed_s = time.monotonic()
     await machine.press()
@@ -147,6 +151,7 @@ async def a_press_is_seen_and_heard_by_a_pupil(machine: Machine, class_url: str)
     await machine.until_any_lamp()
     await machine.until_status("on air", LIVE_S)
     told("the press to on air", time.monotonic() - pressed_s)
+    os.setpriority(os.PRIO_PROCESS, 0, AFTER_THE_MACHINE)
     async with chromium() as browser:
         page = await pupil(browser, class_url, viewport=PHONE)
         await until_state(page, "live", PATIENCE_S)
