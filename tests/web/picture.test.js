@@ -22,8 +22,9 @@ test("nobody asks whose picture runs, not even at the kit's lowest rate", () => 
   assert.deepEqual(asks("full", [0, 5, 30, 28, 5, 5, 5]), []);
 });
 
-test("a picture that has become rare is asked about within two seconds, and then seldom", () => {
-  assert.deepEqual(asks("full", [30, 30, 1, 0, 1, 0, 1, 0, 1]), [3, 5, 7]);
+test("a picture that stops is asked about within a second, one that thins out within two, each second while it is so", () => {
+  assert.deepEqual(asks("full", [30, 30, 1, 0, 1, 30, 30]), [2, 3, 4]);
+  assert.deepEqual(asks("full", [30, 30, 2, 1, 1, 30, 30]), [3, 4]);
 });
 
 test("nobody asks whose picture is slow and comes, and who gets none and wants none", () => {
@@ -32,7 +33,7 @@ test("nobody asks whose picture is slow and comes, and who gets none and wants n
 });
 
 test("a slow picture that runs, or stays away, is asked about", () => {
-  assert.deepEqual(asks("slow", [1, 0, 1, 9, 30]), [3]);
+  assert.deepEqual(asks("slow", [1, 0, 1, 9, 30]), [3, 4]);
   assert.deepEqual(asks("slow", [1, 0, 0, 0, 0, 0, 0, 0]), [7]);
   assert.deepEqual(asks("voice", [0, 0, 1]), [2]);
 });

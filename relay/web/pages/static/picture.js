@@ -15,14 +15,17 @@ import { recall, remember } from "./memory.js";
 /** @type {readonly unknown[]} */
 const CHOICES = ["auto", "full", "slow", "voice"];
 
-/** While it looks like a change. */
-const ASK_EVERY_MS = 2000;
+/** While it looks like a change: after each sample, and no two in one second. */
+const ASK_EVERY_MS = 900;
 
 /** Frames in a second that are no longer a slow picture; a kit makes as many at least. */
 const RUNNING_FRAMES = 5;
 
 /** Frames in two seconds that are no running picture any more. */
 const RARE_FRAMES = 3;
+
+/** Frames in one second that are none any more of a picture that ran in the second before. */
+const STOPPED_FRAMES = 1;
 
 /** A slow picture that is later than this may be none any more. */
 const OVERDUE_MS = 6000;
@@ -70,7 +73,10 @@ export class PictureDoubt {
    * @param {number} newFrames
    */
   #isOdd(now_ms, sent, newFrames) {
-    if (sent === "full") return newFrames + this.#before <= RARE_FRAMES;
+    if (sent === "full") {
+      const ran = Number.isFinite(this.#before) && this.#before >= RUNNING_FRAMES;
+      return (ran && newFrames <= STOPPED_FRAMES) || newFrames + this.#before <= RARE_FRAMES;
+    }
     if (sent === "voice") return newFrames > 0;
     return newFrames >= RUNNING_FRAMES || now_ms - this.#frame_ms > OVERDUE_MS;
   }
