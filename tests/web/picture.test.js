@@ -27,6 +27,15 @@ test("a picture that stops is asked about within a second, one that thins out wi
   assert.deepEqual(asks("full", [30, 30, 2, 1, 1, 30, 30]), [3, 4]);
 });
 
+test("a line that narrows is asked about before the picture shows it, for as long as the relay may take to see it", () => {
+  const doubt = new PictureDoubt();
+  const line_kbps = [2000, 2100, 800, 300, 230, 230, 230, 0, 0];
+  const asked = line_kbps.map((kbps, second) =>
+    doubt.observe({ now_ms: 1000 * second, sent: "full", newFrames: 30, line_bps: 1000 * kbps }),
+  );
+  assert.deepEqual(asked, [false, false, true, true, true, true, false, false, false]);
+});
+
 test("nobody asks whose picture is slow and comes, and who gets none and wants none", () => {
   assert.deepEqual(asks("slow", [1, 0, 1, 0, 0, 0, 1, 0, 0, 1]), []);
   assert.deepEqual(asks("voice", [0, 0, 0, 0, 0, 0, 0, 0]), []);

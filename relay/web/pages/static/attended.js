@@ -12,11 +12,13 @@ const SAMPLE_EVERY_MS = 1000;
 /** How often a session is looked at that is lost, and may come back at any moment. */
 const SAMPLE_LOST_EVERY_MS = 250;
 
+/** @typedef {{stalled: boolean, voiceOnly: boolean, newFrames: number, flowing: boolean, line_bps: number | undefined}} Flow */
+
 /**
  * @typedef {object} Eye
  * @property {() => void} onFound                                 the session that was lost is well again
  * @property {() => void} onHealthy                               it does what it should, as of now
- * @property {(flow: {stalled: boolean, voiceOnly: boolean, newFrames: number, flowing: boolean}) => void} onFlow   each sample
+ * @property {(flow: Flow) => void} onFlow                        each sample
  * @property {() => boolean} isSparse                             whether pictures are known to be rare
  * @property {() => boolean} isSeen                               whether the picture is on screen, so that it is decoded
  * @property {() => boolean} isExpected                           whether media must be arriving now
@@ -106,7 +108,8 @@ export class Attended {
     if (seen.verdict === "dead") this.#setLost();
     else if (seen.healthy) this.#setFound();
     if (this.#well && (seen.healthy || !expected)) this.#eye.onHealthy();
-    this.#eye.onFlow({ stalled: seen.stalled, voiceOnly: seen.voiceOnly, newFrames, flowing: seen.healthy });
+    const { stalled, voiceOnly, healthy } = seen;
+    this.#eye.onFlow({ stalled, voiceOnly, newFrames, flowing: healthy, line_bps: totals.line_bps });
   }
 
   #setLost() {

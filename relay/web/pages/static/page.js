@@ -155,15 +155,15 @@ class Page {
     if (status === "gone") this.#session.stop();
   }
 
-  /** @param {{stalled: boolean, voiceOnly: boolean, newFrames: number, flowing: boolean}} flow */
-  #onFlow({ stalled, voiceOnly, newFrames, flowing }) {
+  /** @param {import("./attended.js").Flow} flow */
+  #onFlow({ stalled, voiceOnly, newFrames, flowing, line_bps }) {
     this.#watching.onDirect(flowing);
     this.#pictures += newFrames;
     this.#root.dataset["pictures"] = String(this.#pictures);
     this.#happen({ type: "flow", stalled, voiceOnly });
     if (this.#model.school?.state !== "live" || document.visibilityState !== "visible" || this.#watching.mode !== "live") return;
     const { sent } = this.#model.sent;
-    if (this.#doubt.observe({ now_ms: performance.now(), sent, newFrames })) void this.#session.askPicture();
+    if (this.#doubt.observe({ now_ms: performance.now(), sent, newFrames, line_bps })) void this.#session.askPicture();
   }
 
   /** @param {import("./state.js").Happening} happening */

@@ -27,6 +27,15 @@ const RARE_FRAMES = 3;
 /** Frames in one second that are none any more of a picture that ran in the second before. */
 const STOPPED_FRAMES = 1;
 
+/**
+ * What the line is thought to bear falls so far within one second: the relay hears of it, too, and steps back while the last
+ * pictures are still in some router's queue.
+ */
+const NARROWED = 0.5;
+
+/** For so long after it: the relay may want to see it twice. */
+const NARROWED_MS = 2500;
+
 /** A slow picture that is later than this may be none any more. */
 const OVERDUE_MS = 6000;
 
@@ -53,13 +62,18 @@ export class PictureDoubt {
   #asked_ms = -Infinity;
   #frame_ms = 0;
   #before = Infinity; // the last sample's new frames
+  #line_bps = 0;
+  #narrowed_ms = -Infinity;
 
   /**
-   * @param {{now_ms: number, sent: Sent, newFrames: number}} sample  while pictures are expected, and decoded
+   * @param {{now_ms: number, sent: Sent, newFrames: number, line_bps?: number | undefined}} sample  while pictures are
+   *   expected, and decoded; `line_bps` as in `Totals`
    * @returns {boolean} whether the relay may be sending something else than we believe
    */
-  observe({ now_ms, sent, newFrames }) {
+  observe({ now_ms, sent, newFrames, line_bps = 0 }) {
     if (newFrames > 0) this.#frame_ms = now_ms;
+    if (line_bps > 0 && line_bps < NARROWED * this.#line_bps) this.#narrowed_ms = now_ms;
+    this.#line_bps = line_bps;
     const odd = this.#isOdd(now_ms, sent, newFrames);
     this.#before = newFrames;
     if (!odd || now_ms - this.#asked_ms < ASK_EVERY_MS) return false;
@@ -75,7 +89,8 @@ export class PictureDoubt {
   #isOdd(now_ms, sent, newFrames) {
     if (sent === "full") {
       const ran = Number.isFinite(this.#before) && this.#before >= RUNNING_FRAMES;
-      return (ran && newFrames <= STOPPED_FRAMES) || newFrames + this.#before <= RARE_FRAMES;
+      const narrowed = now_ms - this.#narrowed_ms < NARROWED_MS;
+      return narrowed || (ran && newFrames <= STOPPED_FRAMES) || newFrames + this.#before <= RARE_FRAMES;
     }
     if (sent === "voice") return newFrames > 0;
     return newFrames >= RUNNING_FRAMES || now_ms - this.#frame_ms > OVERDUE_MS;

@@ -5,7 +5,13 @@
  * here: taking the samples and making the new session (`session.js`).
  */
 
-/** @typedef {{bytes: number, videoBytes: number, frames: number}} Totals  all received by one session, cumulative */
+/**
+ * @typedef {object} Totals  of one session
+ * @property {number} bytes
+ * @property {number} videoBytes
+ * @property {number} frames      decoded; these three are all that came so far
+ * @property {number} [line_bps]  what the browser thinks that the line bears now; not every browser says it
+ */
 
 /**
  * @typedef {object} Sample

@@ -67,13 +67,17 @@ export class WhepSession {
    * @returns {Promise<import("./watchdog.js").Totals>}
    */
   async totals() {
+    /** @type {import("./watchdog.js").Totals} */
     const totals = { bytes: 0, videoBytes: 0, frames: 0 };
     /** @type {Record<string, number | undefined>} what is playing, on the publisher's clock */
     const playing_ms = {};
     let requests = 0;
     let roundTrip_ms = 0;
     for (const entry of (await this.#peer.getStats()).values()) {
-      if (entry.type === "candidate-pair" && entry.nominated) roundTrip_ms = 1000 * (entry.currentRoundTripTime ?? 0);
+      if (entry.type === "candidate-pair" && entry.nominated) {
+        roundTrip_ms = 1000 * (entry.currentRoundTripTime ?? 0);
+        totals.line_bps = entry.availableIncomingBitrate;
+      }
       if (entry.type !== "inbound-rtp") continue;
       playing_ms[entry.kind] = entry.estimatedPlayoutTimestamp;
       totals.bytes += entry.bytesReceived ?? 0;
