@@ -169,6 +169,12 @@ def _update(commands: Commands[Parser], config: Parents) -> None:
         "version that the channel announces. It is checked before anything is written. Refused during a lesson.",
     )
     install.add_argument("source", metavar="FILE|URL", nargs="?", default=None)
+    install.add_argument(
+        "--if-newer",
+        action="store_true",
+        help="what the service manager says at night: install what update.channel announces, if it is newer and was "
+        "not given up before; otherwise, or where no channel is set, do nothing",
+    )
     back = what.add_parser("rollback", parents=config, help="go back to the version in the other slot")
     for command in (check, install):
         command.add_argument("--channel", metavar="URL", default="", help="a channel file other than update.channel")

@@ -22,7 +22,7 @@ from config.strict_toml import ConfigurationError, convert
 
 OVERRIDES_FILE = "overrides.json"
 #: ``[kit]`` says where these are kept, so they cannot say it themselves.
-SECTIONS = ("relay", "camera", "microphone", "recording", "panel", "network", "setup")
+SECTIONS = ("relay", "camera", "microphone", "recording", "panel", "network", "setup", "update")
 
 Overrides = Mapping[str, Mapping[str, Any]]
 

@@ -87,7 +87,7 @@ class SshPart(_Section, frozen=True, kw_only=True):
 
 
 class BootFile(_Section, frozen=True, kw_only=True):
-    """Everything that ``parta.toml`` can say. The last six sections are those of ``kit.toml``."""
+    """Everything that ``parta.toml`` can say. The last seven sections are those of ``kit.toml``."""
 
     kit: KitPart = KitPart()
     relay: RelayPart = RelayPart()
@@ -100,6 +100,7 @@ class BootFile(_Section, frozen=True, kw_only=True):
     panel: dict[str, Any] = {}
     network: dict[str, Any] = {}
     setup: dict[str, Any] = {}
+    update: dict[str, Any] = {}
 
 
 def read_boot_file(text: str, settings: KitSettings, *, origin: str, known: WifiPart | None = None) -> BootFile:
@@ -196,6 +197,7 @@ def overrides_of(boot: BootFile, ca_file: str = "") -> Overrides:
         "panel": boot.panel,
         "network": boot.network,
         "setup": boot.setup,
+        "update": boot.update,
     }
     return {name: values for name, values in sections.items() if values}
 

@@ -56,6 +56,7 @@ COLUMNS: Mapping[str, tuple[str, str, Reader]] = {
     "gateway": ("lan", "gateway", str),
     "dns": ("lan", "dns", _list),
     "ntp": ("lan", "ntp", _list),
+    "update_channel": ("update", "channel", str),
     "ssh_keys": ("ssh", "authorized_keys", _lines),
 }
 #: For the sheet alone: a kit has no use for it.

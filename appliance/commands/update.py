@@ -17,7 +17,7 @@ from appliance.settings import KitSettings
 from appliance.update import engine
 from appliance.update.kit_state import camera_is_seen, read_kit_state
 from appliance.update.source import check_sum, copied, downloaded, is_newer, read_channel
-from appliance.update.trial import FOLDER, Trial, read_trial, write_trial
+from appliance.update.trial import FOLDER, Trial, is_given_up, read_trial, write_trial
 
 OK = 0
 LOOK_EVERY_S = 2.0
@@ -84,8 +84,13 @@ def check(settings: KitSettings, options: argparse.Namespace) -> int:
 
 def install(settings: KitSettings, options: argparse.Namespace) -> int:
     """Fetch, have it checked and written, and restart into it, on trial."""
+    if options.if_newer and not (options.channel or settings.update.channel):
+        print("No channel is set: nothing to look for.")
+        return OK
     slots = _settled_slots()
     bundle = _bundle(settings, options)
+    if bundle is None:
+        return OK
     try:
         _require_rest()
         return _install(settings, bundle, slots.other.name, restart=options.restart)
@@ -141,12 +146,17 @@ def roll_back(settings: KitSettings, options: argparse.Namespace) -> int:
     return _restart(restart=options.restart)
 
 
-def _bundle(settings: KitSettings, options: argparse.Namespace) -> Path:
+def _bundle(settings: KitSettings, options: argparse.Namespace) -> Path | None:
+    """What is to be installed, here; ``None``: nothing, and that is well. Raises ``UpdateRefused``,
+    ``UpdateUnavailable``."""
     source, sha256 = options.source, ""
     if source is None:
         channel = read_channel(_channel_url(settings, options), settings.relay)
-        if not is_newer(channel.version, engine.running_version()):
-            raise UpdateRefused(f"nothing newer than {engine.running_version()} is announced ({channel.version})")
+        if told := why_not(channel.version, engine.running_version(), read_trial(), asked_for=not options.if_newer):
+            if options.if_newer:
+                print(told)
+                return None
+            raise UpdateRefused(told)
         source, sha256 = channel.url, channel.sha256
     if "://" not in source:
         return copied(Path(source), FOLDER)
@@ -157,6 +167,15 @@ def _bundle(settings: KitSettings, options: argparse.Namespace) -> Path:
     if sha256:
         check_sum(bundle, sha256)
     return bundle
+
+
+def why_not(announced: str, running: str, last: Trial | None, *, asked_for: bool) -> str:
+    """Why what the channel announces is not installed, or "". ``asked_for``: by a person, once more if need be."""
+    if not is_newer(announced, running):
+        return f"nothing newer than {running} is announced ({announced})"
+    if not asked_for and is_given_up(announced, last):
+        return f"{announced} was given up before; to try it once more: parta-kit update install"
+    return ""
 
 
 def _restart(*, restart: bool) -> int:

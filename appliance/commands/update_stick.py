@@ -18,7 +18,7 @@ from appliance.update import engine
 from appliance.update.kit_state import read_kit_state
 from appliance.update.source import SUFFIX, is_newer
 from appliance.update.tools import run
-from appliance.update.trial import Trial, read_trial
+from appliance.update.trial import Trial, is_given_up, read_trial
 
 #: The unit's own folder, in a mount namespace of its own: the stick is let go of when the unit ends.
 MOUNTED = Path("/run/parta-update-stick")
@@ -42,11 +42,10 @@ def update_from_stick(settings: KitSettings, device: Path) -> int:
 
 def newest(bundles: dict[Path, str], running: str, last: Trial | None) -> Path | None:
     """Of bundles and their versions, the one to install."""
-    given_up = last.version if last is not None and last.outcome == "given_up" else None
     best = None
     for bundle, version in bundles.items():
         newer = is_newer(version, running if best is None else bundles[best])
-        if newer and version != given_up:
+        if newer and not is_given_up(version, last):
             best = bundle
     return best
 

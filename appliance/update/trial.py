@@ -51,6 +51,11 @@ def write_trial(trial: Trial, folder: Path = FOLDER) -> None:
     write_durably(folder / RECORD, msgspec.json.encode(trial))
 
 
+def is_given_up(version: str, last: Trial | None) -> bool:
+    """Whether the last trial ended so: nobody tries that version again without being told to."""
+    return last is not None and last.outcome == "given_up" and last.version == version
+
+
 def after_restart(trial: Trial, running: str) -> Trial:
     """The record, when slot ``running`` has started: what became of a trial that is still open there."""
     if trial.outcome not in {"installed", "started"}:

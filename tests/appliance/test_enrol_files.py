@@ -60,14 +60,16 @@ def test_each_row_is_a_file_that_a_kit_takes(tmp_path: Path, capsys: pytest.Capt
     assert (tmp_path / "out" / "12" / "parta.toml").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_room_may_name_its_kit_its_time_zone_and_who_may_log_in() -> None:
+def test_a_room_may_name_its_kit_its_time_zone_its_updates_and_who_may_log_in() -> None:
     rooms = rooms_of(
-        f'room,relay,code,host_name,time_zone,ssh_keys\n12,https://a,C,kit-12,Asia/Omsk,"{KEY}\n{KEY}"\n',
+        "room,relay,code,host_name,time_zone,update_channel,ssh_keys\n"
+        f'12,https://a,C,kit-12,Asia/Omsk,https://files/channel.json,"{KEY}\n{KEY}"\n',
         origin="rooms.csv",
     )
     boot = rooms["12"].boot
     assert (boot.kit.host_name, boot.kit.time_zone) == ("kit-12", "Asia/Omsk")
     assert boot.ssh.authorized_keys == (KEY, KEY)
+    assert boot.update == {"channel": "https://files/channel.json"}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ import pytest
 from aiohttp import web
 
 from appliance.cli import CANNOT_START, OK, main
-from appliance.commands.update import as_text
+from appliance.commands.update import as_text, why_not
 from appliance.commands.update_stick import newest
 from appliance.errors import UpdateRefused, UpdateUnavailable
 from appliance.hw.base import Face, Fault, LinkFace
@@ -275,6 +275,40 @@ def test_a_check_without_a_channel_says_how_to_name_one(tmp_path: Path, capsys: 
     config.write_text(f'[kit]\nstate_dir = "{tmp_path / "state"}"\n[update]\nchannel = "http://a.example"\n')
     assert main(["check", "--config", str(config)]) == CANNOT_START
     assert "update.channel: must start with https://" in capsys.readouterr().err
+
+
+def test_without_a_channel_a_night_brings_nothing_and_that_is_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "kit.toml"
+    config.write_text(f'[kit]\nstate_dir = "{tmp_path / "state"}"\n')
+    assert main(["update", "install", "--if-newer", "--config", str(config)]) == OK
+    assert capsys.readouterr().out == "No channel is set: nothing to look for.\n"
+
+
+GIVEN_UP = Trial(slot="B", version="0.2.0", outcome="given_up", why="it sees no camera")
+
+
+@pytest.mark.parametrize(
+    ("announced", "last", "at_night", "asked_for"),
+    [
+        ("0.2.0", None, "", ""),
+        (
+            "0.1.0",
+            None,
+            "nothing newer than 0.1.0 is announced (0.1.0)",
+            "nothing newer than 0.1.0 is announced (0.1.0)",
+        ),
+        ("0.2.0", GIVEN_UP, "0.2.0 was given up before; to try it once more: parta-kit update install", ""),
+        ("0.2.1", GIVEN_UP, "", ""),
+        ("0.2.0", Trial(slot="B", version="0.2.0", outcome="good"), "", ""),
+    ],
+)
+def test_a_night_tries_no_version_twice_and_a_person_may(
+    announced: str, last: Trial | None, at_night: str, asked_for: str
+) -> None:
+    assert why_not(announced, "0.1.0", last, asked_for=False) == at_night
+    assert why_not(announced, "0.1.0", last, asked_for=True) == asked_for
 
 
 async def test_a_check_compares_with_what_is_announced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,6 +56,8 @@ authorized_keys = ["{KEY}"]
 fps = 15
 [recording]
 quota_mb = 8000
+[update]
+channel = "https://files.school.example/channel.json"
 """.replace("{KEY}", KEY)
 
 
@@ -70,6 +72,7 @@ def test_everything_that_it_may_say_is_read() -> None:
     assert boot.ssh.authorized_keys == (KEY,)
     assert overrides_of(boot)["camera"] == {"fps": 15}
     assert merged(KitSettings(), overrides_of(boot), origin="parta.toml").recording.quota_mb == 8000
+    assert overrides_of(boot)["update"] == {"channel": "https://files.school.example/channel.json"}
     assert overrides_of(boot, "/state/relay-ca.pem")["relay"] == {
         "url": "https://parta.school.example",
         "enrol_code": "ABCD-EFGH",
@@ -101,6 +104,7 @@ def test_everything_that_it_may_say_is_read() -> None:
         ("[relay]\nca_file = '../../etc/shadow'", "relay.ca_file: "),
         ("[camera]\nfsp = 3", "camera.fsp: unknown key; did you mean fps?"),
         ("[camera]\nfps = 0", "camera.fps: expected int >= 1"),
+        ("[update]\nchannel = 'http://files.example'", "update.channel: must start with https://"),
         ("[kit]\nstate_dir = '/'", "kit.state_dir: unknown key"),
         ("[kit]\nhost_name = 'kit_12'", 'kit.host_name: "kit_12" is no host name; use 1 to 63 letters'),
         ("[kit]\nhost_name = 'kit.school.example'", 'kit.host_name: "kit.school.example" is no host name'),
