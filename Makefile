@@ -32,7 +32,7 @@ SIDE_BY_SIDE := -n 2 --dist loadgroup
 
 IMAGE_FAMILY := $(or $(FAMILY),pi5)
 
-.PHONY: help run test test-audio check bench bench-fanout fuzz soak screenshots wiring lock test-install test-network test-bucket test-libcamera test-emulated image image-emulated boot-image test-image clean
+.PHONY: help run test test-audio check bench bench-fanout fuzz soak screenshots wiring lock test-install test-network test-bucket test-libcamera test-emulated image image-emulated boot-image test-image test-power-cuts clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -110,6 +110,9 @@ boot-image: image-emulated ## boot it, with its serial console here; Ctrl-A X pu
 
 test-image: image-emulated ## boot the image and prove what docs/image.md promises of it; needs root
 	PARTA_IMAGE=1 $(PY) -m pytest -s tests/image $(ARGS)
+
+test-power-cuts: image-emulated ## cut the image's power, 25 times or CUTS: in its start, and in a lesson; an hour; needs root
+	PARTA_POWER_CUTS=$(or $(CUTS),25) $(PY) -m pytest -s tests/image/test_power_cuts.py $(ARGS)
 
 clean: ## remove what make made: environments, caches, the demo's state
 	rm -rf .venv node_modules .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -176,13 +176,16 @@ class Machine:
 
 
 @asynccontextmanager
-async def running_machine(folder: Path, boot_file: str, script: Path = SCRIPT) -> AsyncIterator[Machine]:
-    """Boot it with ``boot_file`` as ``parta.toml`` on its card; pull its plug at the end. ``script`` boots it."""
-    card = folder / "for-the-card.toml"
-    card.write_text(boot_file, encoding="utf-8")
+async def running_machine(folder: Path, boot_file: str | None, script: Path = SCRIPT) -> AsyncIterator[Machine]:
+    """Boot it with ``boot_file`` as ``parta.toml`` on its card, or with the card as it is; pull its plug at the end.
+    ``script`` boots it."""
+    words: list[str | Path] = ["boot", folder]
+    if boot_file is not None:
+        words.append(folder / "for-the-card.toml")
+        (folder / "for-the-card.toml").write_text(boot_file, encoding="utf-8")
     with (folder / "qemu.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            script, "boot", folder, card, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+            script, *words, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
         )
     try:
         machine = Machine(folder, process, *await _agent(folder, process))

@@ -56,19 +56,10 @@ WRONG = {
 async def booted(folder: Path, boot_file: str | None) -> AsyncIterator[Machine]:
     """The image on a new card with this parta.toml, or without any, READY; how long it took is printed."""
     started_s = time.monotonic()
-    script = SCRIPT if boot_file is not None else without_file(folder)
-    async with running_machine(folder, boot_file or "", script) as machine:
+    async with running_machine(folder, boot_file, SCRIPT) as machine:
         await machine.until("systemctl is-active --quiet parta-kit", BOOT_S)
         print(f"\n  QEMU's start to READY: {time.monotonic() - started_s:.0f} s", flush=True)
         yield machine
-
-
-def without_file(folder: Path) -> Path:
-    """Boots as SCRIPT does, and puts nothing on the card."""
-    path = folder / "boot-without-file"
-    path.write_text(f'#!/bin/sh\nexec "{SCRIPT}" boot "$2"\n')
-    path.chmod(0o755)
-    return path
 
 
 def expected(name: str) -> list[str]:
