@@ -22,6 +22,8 @@ QUEUE_HIGH_S, QUEUE_LOW_S = 0.08, 0.03
 LOSS_CALM, LOSS_HEAVY = 0.05, 0.10
 #: Receiver reports still speak of the time before for as long: a second, its smoothing and a round trip.
 LOSS_STALE_S = 2.0
+#: The first for so long, or more for shorter, after the rate has risen: a short buffer refuses what is too much.
+REFUSED_S = 2.0
 #: Of what the link was found to carry: leaves room for the next key frame.
 DECREASE = 0.85
 LEAST_STEP = 0.4  # never below this part at once, so that one stalled second does not cost the board
@@ -128,6 +130,7 @@ class Uplink:
         self._trouble_s: float | None = None
         self._drain: _Drain | None = None
         self._rising_s = 0.0  # how long the increase has run
+        self._losing_s = 0.0  # how long as much was lost as is the medium's at most; twice as much counts twice
         self._fps, self._enough_s = limits.fps, 0.0
 
     @property
@@ -147,13 +150,15 @@ class Uplink:
         """A new session: another path perhaps, and counts from zero. What the link carried stays known."""
         self._path = Path()
         self._now_s = self._drain = None
-        self._rising_s = 0.0
+        self._rising_s = self._losing_s = 0.0
 
     def observe(self, sample: Sample) -> Target:
         """Take a sample; what to aim at from now on."""
         elapsed_s = 0.0 if self._now_s is None else max(0.0, sample.now_s - self._now_s)
         self._now_s = sample.now_s
         self._path.learn(sample)
+        lost = self._lost()
+        self._losing_s = self._losing_s + elapsed_s * lost / LOSS_CALM if lost >= LOSS_CALM else 0.0
         if self._drain is not None:
             self._empty(self._drain, sample.now_s)
         elif (carried := self._carried()) is not None:
@@ -174,10 +179,11 @@ class Uplink:
         path = self._path
         stale = self._troubled_within(LOSS_STALE_S)
         if path.queue_s > QUEUE_HIGH_S or path.blocked:
-            refused = 0.0 if stale else max(path.nacked, path.loss)
+            refused = 0.0 if stale else self._lost()
             return self._sent_bps() * min(1 / (1 + path.growth), 1 - refused)
-        if path.loss > LOSS_HEAVY and not stale:
-            return self._sent_bps() * (1 - path.loss)
+        refuses_rise = self._losing_s >= REFUSED_S and self._rising_s > 0
+        if not stale and (path.loss > LOSS_HEAVY or refuses_rise):
+            return self._sent_bps() * (1 - self._lost())
         return None
 
     def _decrease(self, carried: float, drain: _Drain) -> None:
@@ -198,7 +204,7 @@ class Uplink:
         elif queue_s < drain.queue_s * SHRUNK:
             self._drain = _Drain(now_s, queue_s)
         elif now_s - drain.since_s >= SHRINKS_S + drain.queue_s:
-            lossless = max(self._path.loss, self._path.nacked) < LOSS_HEAVY and not self._path.blocked
+            lossless = self._lost() < LOSS_HEAVY and not self._path.blocked
             if drain.fruitless + 1 >= FRUITLESS and lossless:
                 self._path.settle_for_this_delay()
                 self._drain = None
@@ -213,7 +219,10 @@ class Uplink:
 
     def _calm(self) -> bool:
         path = self._path
-        return not self.suspects and not path.blocked and max(path.loss, path.nacked) < LOSS_CALM
+        return not self.suspects and not path.blocked and self._lost() < LOSS_CALM
+
+    def _lost(self) -> float:
+        return max(self._path.loss, self._path.nacked)
 
     def _increase(self, elapsed_s: float) -> None:
         if self._rate >= self._most:
