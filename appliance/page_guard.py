@@ -7,7 +7,6 @@ page. Not here: their routes, and the setup page's PIN.
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import socket
 from pathlib import Path
@@ -93,12 +92,3 @@ def page_file(path: Path) -> Handler:
         return web.FileResponse(path)
 
     return serve
-
-
-def why_not(section: str, host: str, port: int, error: OSError) -> str:
-    """Why a page cannot be served there, and what to do about it; ``section`` is that of the settings."""
-    if error.errno == errno.EADDRINUSE:
-        return f"{section}.port: {port} on {host} is in use; stop what uses it, or set another {section}.port"
-    if error.errno == errno.EACCES:
-        return f"{section}.port: {port} on {host} is not allowed for this user; set {section}.port to 1024 or more"
-    return f"{section}.host: cannot serve on {host} port {port} ({error.strerror}); set {section}.host to 127.0.0.1"

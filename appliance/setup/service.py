@@ -14,7 +14,7 @@ from functools import partial
 from aiohttp import web
 
 from appliance.errors import KitError
-from appliance.page_guard import why_not
+from appliance.page_port import take_port, why_not
 from appliance.settings import KitSettings
 from appliance.setup.checks import Checks, OpenProbe
 from appliance.setup.door import Door
@@ -95,7 +95,7 @@ class SetupPage:
         setup = self._settings.now.setup
         await runner.setup()
         try:
-            await web.TCPSite(runner, setup.host, setup.port).start()
+            await take_port(runner, setup.host, setup.port)
         except OSError as error:
             raise SetupUnavailable(why_not("setup", setup.host, setup.port, error)) from error
         log.info("the setup page is http://%s:%d/", setup.host, setup.port)

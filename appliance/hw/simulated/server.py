@@ -17,7 +17,8 @@ from aiohttp import web
 from appliance.errors import PanelUnavailable
 from appliance.hw.base import BUTTONS, Edge, Face, NoBuzzer
 from appliance.hw.simulated.status import status
-from appliance.page_guard import add_headers, guard, page_file, why_not
+from appliance.page_guard import add_headers, guard, page_file
+from appliance.page_port import take_port, why_not
 
 PAGE = Path(__file__).parent / "page"
 STATUS_AT_LEAST_EVERY_S = 1.0  # docs/protocol.md; also shows a dead kit to the page
@@ -40,7 +41,7 @@ class SimulatedPanel:
         try:
             await runner.setup()
             try:
-                await web.TCPSite(runner, self._host, self._port).start()
+                await take_port(runner, self._host, self._port)
             except OSError as error:
                 raise PanelUnavailable(why_not("panel", self._host, self._port, error)) from error
             yield server
