@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.leaks import leaves_no_task_behind, leaves_nothing_behind
 from tests.running import FoundedSchool
@@ -15,6 +16,10 @@ __all__ = ["founded_school", "leaves_no_task_behind", "leaves_nothing_behind"]
 # Tests that run whole programs or a browser in real time, and fill a core with it: one at a time.
 REAL_TIME = ("browser", "interop", "conformance", "emulation", "network", "systemd", "scripts", "relay/engines")
 TESTS = Path(__file__).parent
+
+
+settings.register_profile("parta", deadline=None)  # a busy machine is late, and nothing is wrong
+settings.load_profile("parta")
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
