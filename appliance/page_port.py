@@ -15,8 +15,8 @@ from aiohttp import web
 async def take_port(runner: web.AppRunner, host: str, port: int) -> None:
     """Serve there until ``runner`` is cleaned up. Raises ``OSError``.
 
-    Goes on to its end when cancelled: asyncio forgets a port that it has taken by then, as ``create_server`` gives others
-    a turn before it returns, and nobody could ever close it.
+    Goes on to its end when cancelled: asyncio forgets a port that it has taken by then, because ``create_server`` gives
+    others a turn before it returns, and nobody could ever close it.
     """
     starting = asyncio.ensure_future(web.TCPSite(runner, host, port).start())
     try:
