@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from appliance.boot.names import host_name_trouble, public_key_trouble, time_zone_trouble
-from appliance.overrides import Overrides, merged
+from appliance.overrides import SECTIONS, Overrides, merged
 from appliance.settings import KitSettings
 from appliance.setup.pin import DIGITS, is_pin
 from config.strict_toml import ConfigurationError, parse
@@ -189,16 +189,7 @@ def overrides_of(boot: BootFile, ca_file: str = "") -> Overrides:
     relay = {key: value for key, value in msgspec.to_builtins(boot.relay).items() if value and key != "ca_file"}
     if ca_file:
         relay["ca_file"] = ca_file
-    sections: dict[str, dict[str, Any]] = {
-        "relay": relay,
-        "camera": boot.camera,
-        "microphone": boot.microphone,
-        "recording": boot.recording,
-        "panel": boot.panel,
-        "network": boot.network,
-        "setup": boot.setup,
-        "update": boot.update,
-    }
+    sections: dict[str, dict[str, Any]] = {**{name: getattr(boot, name) for name in SECTIONS}, "relay": relay}
     return {name: values for name, values in sections.items() if values}
 
 
