@@ -10,17 +10,18 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from appliance.errors import UpdateRefused, UpdateUnavailable
 from appliance.settings import KitSettings
 from appliance.update import engine
-from appliance.update.kit_state import camera_is_seen, read_kit_state
+from appliance.update.kit_state import LOOK_EVERY_S, camera_is_seen, read_kit_state
 from appliance.update.source import check_sum, copied, downloaded, is_newer, read_channel
 from appliance.update.trial import FOLDER, Trial, is_given_up, read_trial, write_trial
 
 OK = 0
-LOOK_EVERY_S = 2.0
 LESSON = "a lesson goes on, or somebody sets this kit up: nothing is changed meanwhile. Run this again afterwards"
 ON_TRIAL = "the version that runs is still on trial: `parta-kit update status` tells when it is good, or was given up"
 
@@ -91,11 +92,10 @@ def install(settings: KitSettings, options: argparse.Namespace) -> int:
     bundle = _bundle(settings, options)
     if bundle is None:
         return OK
-    try:
+    with _used_up(bundle):
         _require_rest()
-        return _install(settings, bundle, slots.other.name, restart=options.restart)
-    finally:
-        bundle.unlink(missing_ok=True)
+        _install(settings, bundle, slots.other.name)
+    return _restart(restart=options.restart)
 
 
 def _settled_slots() -> engine.Slots:
@@ -108,23 +108,29 @@ def _settled_slots() -> engine.Slots:
     return slots
 
 
-def install_file(settings: KitSettings, file: Path, *, restart: bool) -> int:
-    """Install a file, of a kit at rest that is not on trial. Raises ``UpdateRefused``."""
+def install_file(settings: KitSettings, file: Path) -> int:
+    """Install a file, of a kit at rest that is not on trial, and restart into it. Raises ``UpdateRefused``."""
     bundle = copied(file, FOLDER)
+    with _used_up(bundle):
+        _install(settings, bundle, engine.read_slots().other.name)
+    return _restart(restart=True)
+
+
+@contextmanager
+def _used_up(bundle: Path) -> Iterator[None]:
+    """What was fetched or copied for this is gone before the restart: lessons need the room."""
     try:
-        return _install(settings, bundle, engine.read_slots().other.name, restart=restart)
+        yield
     finally:
         bundle.unlink(missing_ok=True)
 
 
-def _install(settings: KitSettings, bundle: Path, slot: str, *, restart: bool) -> int:
+def _install(settings: KitSettings, bundle: Path, slot: str) -> None:
     relay, camera = read_kit_state().reaches_relay, camera_is_seen(settings.camera)
     engine.install(bundle, _tell)
-    bundle.unlink(missing_ok=True)
     version = engine.read_slots().other.version
     write_trial(Trial(slot=slot, version=version, camera=camera, relay=relay))
     print(f"{version} is installed.")
-    return _restart(restart=restart)
 
 
 def roll_back(settings: KitSettings, options: argparse.Namespace) -> int:

@@ -11,11 +11,11 @@ import sys
 import time
 from pathlib import Path
 
-from appliance.commands.update import LOOK_EVERY_S, OK, install_file, require_here
+from appliance.commands.update import OK, install_file, require_here
 from appliance.errors import UpdateRefused, UpdateUnavailable
 from appliance.settings import KitSettings
 from appliance.update import engine
-from appliance.update.kit_state import read_kit_state
+from appliance.update.kit_state import LOOK_EVERY_S, read_kit_state
 from appliance.update.source import SUFFIX, is_newer
 from appliance.update.tools import run
 from appliance.update.trial import Trial, is_given_up, read_trial
@@ -37,7 +37,7 @@ def update_from_stick(settings: KitSettings, device: Path) -> int:
         return OK
     while read_kit_state().in_use or engine.read_slots().on_trial:
         time.sleep(LOOK_EVERY_S)
-    return install_file(settings, bundle, restart=True)
+    return install_file(settings, bundle)
 
 
 def newest(bundles: dict[Path, str], running: str, last: Trial | None) -> Path | None:

@@ -14,13 +14,12 @@ import msgspec
 from appliance.errors import UpdateUnavailable
 from appliance.settings import KitSettings
 from appliance.update import engine
-from appliance.update.kit_state import camera_is_seen, read_kit_state
+from appliance.update.kit_state import LOOK_EVERY_S, camera_is_seen, read_kit_state
 from appliance.update.tools import run
 from appliance.update.trial import Trial, after_restart, missing, read_trial, write_trial
 
 #: The firmware's side, which answers before D-Bus does (parta-slots.d).
 SLOTS = "/usr/lib/parta/slots"
-LOOK_EVERY_S = 2.0
 ANSWER_S = 30.0
 OK = 0
 

@@ -1,7 +1,7 @@
 """The running kit as its service manager sees it: is it ready, does a lesson go on, does it reach its relay?
 
 Reads ``systemctl show``: an update may not disturb the kit's own process. The words are ``service_report.py``'s. Used
-by ``trial.py`` and ``commands/update.py``.
+by ``source.py``, ``trial.py`` and ``commands/update*.py``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from appliance.update.tools import run
 
 UNIT = "parta-kit.service"
 ANSWER_S = 30.0
+#: How often it is looked at by whoever waits for another state.
+LOOK_EVERY_S = 2.0
 #: libcamera is loaded from a slow card, and asks each sensor.
 CAMERA_S = 90.0
 #: What the kit says first where nobody teaches: ``service_report.py``.

@@ -19,13 +19,13 @@ import msgspec
 from appliance.durable import sync_folder
 from appliance.errors import UpdateRefused, UpdateUnavailable
 from appliance.settings import RelaySection
+from appliance.update.kit_state import LOOK_EVERY_S
 from appliance.update.tools import run, run_unless
 
 CURL = "curl"
 SUFFIX = ".raucb"
 INCOMING = f"incoming{SUFFIX}"  # what is to be installed now
 CHANNEL_S = 60
-LOOK_EVERY_S = 2.0
 #: curl gives up on a line that is slower than this for so long; what has come is kept.
 SLOWEST_BYTES_S, SLOW_FOR_S = 500, 60
 RANGE_REFUSED = 33  # curl(1)'s exit code: the server cannot go on where it was cut off
