@@ -493,7 +493,7 @@ class AnyStory(RuleBasedStateMachine):
 
 
 TestAnyStory = AnyStory.TestCase
-TestAnyStory.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAnyStory.settings = settings(max_examples=150, stateful_step_count=40)
 
 _STATES = st.lists(st.sampled_from(Event), max_size=30)
 

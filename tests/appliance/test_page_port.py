@@ -25,8 +25,8 @@ async def test_a_kit_that_stops_while_its_page_takes_the_port_lets_go_of_it(turn
     taking.cancel()
     await asyncio.gather(taking, return_exceptions=True)
     await runner.cleanup()
-    with socket.create_server(("127.0.0.1", port)):
-        """It can be had."""
+    with socket.create_server(("127.0.0.1", port)) as had:
+        assert had.getsockname()[1] == port
 
 
 async def test_a_port_that_is_taken_is_told() -> None:

@@ -12,7 +12,7 @@ import shlex
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +67,14 @@ class Machine:
         """Wait in the machine until a shell condition holds."""
         await self.run(f"until {condition}; do sleep {LOOK_SELDOM_S}; done", within_s)
 
+    async def until_up(self, within_s: float = PATIENCE_S) -> None:
+        """Wait until the kit has said READY."""
+        await self.until("systemctl is-active --quiet parta-kit", within_s)
+
+    async def until_ready(self, within_s: float = PATIENCE_S) -> None:
+        """Wait until the kit says that it is ready, and nothing else: it reaches its relay."""
+        await self.until('[ "$(systemctl show -P StatusText parta-kit)" = ready ]', within_s)
+
     async def until_status(self, words: str, within_s: float = PATIENCE_S) -> None:
         """Wait until the kit says these words to its service manager."""
         await self.until(f"systemctl show -P StatusText parta-kit | grep -qF {shlex.quote(words)}", within_s)
@@ -86,6 +94,12 @@ class Machine:
         dark = "0" * len(LAMP_PINS)
         look = f'found=$({self._levels()}); case "$found" in {wanted}|{dark}) ;; *) echo "$found"; exit 1 ;; esac'
         await self.run(f"for look in $(seq {looks}); do {look}; sleep {LOOK_EVERY_S}; done")
+
+    async def goes_on(self, for_s: float) -> None:
+        """Let it run for so long; it may not end by itself meanwhile."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.process.wait(), for_s)
+        assert self.process.returncode is None, f"it ended:\n{self._console()}"
 
     async def until_any_lamp(self) -> None:
         """Wait until one is lit."""

@@ -85,9 +85,9 @@ async def machine(tmp_path: Path, relay: RunningRelay, founded_school: FoundedSc
     boot_file = BOOT_FILE.format(host=HOST, port=relay.port, code=founded_school.enrol_code)
     started_s = time.monotonic()
     async with running_machine(folder, boot_file) as running:
-        await running.until("systemctl is-active --quiet parta-kit", BOOT_S)
+        await running.until_up(BOOT_S)
         told("QEMU's start to READY", time.monotonic() - started_s)
-        await running.until('[ "$(systemctl show -P StatusText parta-kit)" = ready ]')
+        await running.until_ready()
         yield running
 
 
@@ -169,7 +169,7 @@ async def the_kit_is_started_anew_in_the_dark(machine: Machine, sign: signal.Sig
     await machine.run(f"kill -{sign.name.removeprefix('SIG')} {before}")
     assert await machine.lamps_between_two_lives() == set()
     told(f"{sign.name} to dark lamps", time.monotonic() - hit_s)
-    await machine.until("systemctl is-active --quiet parta-kit")
+    await machine.until_up()
     assert await machine.main_pid() != before
     assert reason in await machine.run("journalctl --no-pager -b -u parta-kit")
     await machine.until_status_is_not("ready")

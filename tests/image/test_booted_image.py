@@ -41,8 +41,9 @@ MORE_MEMORY_KB = 1024  # what the RAM file systems may take more after it
 #: What may listen: the setup page, multicast DNS, and DHCP's client, which answers to nobody it has not asked.
 LISTENERS = {("tcp", "8091"), ("udp", "5353")}
 SSH = ("tcp", "22")
+RECORDING = BOOT_FILE.replace("[recording]\nenabled = false\n", "")
 NAMED = (
-    BOOT_FILE.replace("[kit]\n", '[kit]\nhost_name = "kit-12"\ntime_zone = "Asia/Yekaterinburg"\n')
+    RECORDING.replace("[kit]\n", '[kit]\nhost_name = "kit-12"\ntime_zone = "Asia/Yekaterinburg"\n')
     + '[ssh]\nauthorized_keys = ["{key}"]\n'
 )
 WRONG = {
@@ -57,7 +58,7 @@ async def booted(folder: Path, boot_file: str | None) -> AsyncIterator[Machine]:
     """The image on a new card with this parta.toml, or without any, READY; how long it took is printed."""
     started_s = time.monotonic()
     async with running_machine(folder, boot_file, SCRIPT) as machine:
-        await machine.until("systemctl is-active --quiet parta-kit", BOOT_S)
+        await machine.until_up(BOOT_S)
         print(f"\n  QEMU's start to READY: {time.monotonic() - started_s:.0f} s", flush=True)
         yield machine
 
@@ -87,10 +88,9 @@ async def test_a_flashed_card_with_its_file_becomes_a_kit_by_itself(
 ) -> None:
     own, public = new_key()
     boot_file = NAMED.format(host=HOST, port=relay.port, code=founded_school.enrol_code, key=public)
-    boot_file = boot_file.replace("[recording]\nenabled = false\n", "")
     async with booted(folder, boot_file) as machine:
         await machine.until_status("ready", LOOK_S)
-        await machine.until('[ "$(systemctl show -P StatusText parta-kit)" = ready ]', LOOK_S)
+        await machine.until_ready(LOOK_S)
         assert await machine.run("systemctl --failed --plain --no-legend --no-pager") == ""
         assert "ordering cycle" not in await machine.run("journalctl --no-pager -b -o cat _PID=1")
         card = await machine.run("ls /bootfs && cat /bootfs/parta.toml")
@@ -127,7 +127,7 @@ async def test_a_card_without_a_file_waits_and_each_wrong_file_tells_its_reason(
         right = BOOT_FILE.format(host=HOST, port=relay.port, code=founded_school.enrol_code)
         assert await taken_over(machine, {FILE_NAME: right})
         assert "parta-error.txt" not in await machine.run("ls /bootfs")
-        await machine.until('[ "$(systemctl show -P StatusText parta-kit)" = ready ]', LOOK_S)
+        await machine.until_ready(LOOK_S)
 
 
 async def what_imager_set_is_taken_over(machine: Machine) -> None:

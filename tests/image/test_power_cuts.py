@@ -7,7 +7,6 @@ there is of the lesson. Not here: cuts of an update.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import random
@@ -17,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.emulation.running_machine import Machine, running_machine
-from tests.emulation.test_whole_kit import BOOT_FILE, HOST
-from tests.image.test_booted_image import BOOT_S, LOOK_S, SCRIPT, folder
+from tests.emulation.test_whole_kit import HOST
+from tests.image.test_booted_image import BOOT_S, LOOK_S, RECORDING, SCRIPT, folder
 from tests.running import FoundedSchool, running_relay
 
 __all__ = ["folder"]  # a fixture
@@ -62,8 +61,8 @@ async def test_power_may_be_cut_at_any_moment_of_a_start_and_of_a_lesson(
             print(f"  cut {number + 1} of {cuts}, in a lesson; segments: {told}", flush=True)
         else:
             moment_s = lot.uniform(*START_S)
-            async with running_machine(folder, None, SCRIPT):
-                await asyncio.sleep(moment_s)  # the moment that was drawn
+            async with running_machine(folder, None, SCRIPT) as machine:
+                await machine.goes_on(moment_s)
             print(f"  cut {number + 1} of {cuts}, {moment_s:.0f} s after QEMU's start", flush=True)
     async with running_machine(folder, None, SCRIPT) as machine:
         await starts_with_all_that_was_recorded(machine, kept)
@@ -73,11 +72,10 @@ async def test_power_may_be_cut_at_any_moment_of_a_start_and_of_a_lesson(
 async def enrolled(folder: Path, home: Path, school: FoundedSchool) -> Recorded:
     """Set up by its card's file, with a relay that is then gone; nothing is recorded yet."""
     async with running_relay(home, school, advertise=("127.0.0.1", HOST)) as relay:
-        boot_file = BOOT_FILE.format(host=HOST, port=relay.port, code=school.enrol_code)
-        boot_file = boot_file.replace("[recording]\nenabled = false\n", "")
+        boot_file = RECORDING.format(host=HOST, port=relay.port, code=school.enrol_code)
         async with running_machine(folder, boot_file, SCRIPT) as machine:
-            await machine.until("systemctl is-active --quiet parta-kit", BOOT_S)
-            await machine.until('[ "$(systemctl show -P StatusText parta-kit)" = ready ]', LOOK_S)
+            await machine.until_up(BOOT_S)
+            await machine.until_ready(LOOK_S)
             found = await recorded(machine)
             await machine.run("sync")
     (folder / "parta.toml").unlink()  # from now on the card is as the kit leaves it
@@ -87,7 +85,7 @@ async def enrolled(folder: Path, home: Path, school: FoundedSchool) -> Recorded:
 async def starts_with_all_that_was_recorded(machine: Machine, kept: Recorded) -> None:
     """READY; whole is every segment that was there when somebody last looked, and nothing else was lost for it than
     the one in the making."""
-    await machine.until("systemctl is-active --quiet parta-kit", BOOT_S)
+    await machine.until_up(BOOT_S)
     found = await recorded(machine)
     for lesson, segments in kept.items():
         assert found[lesson][: len(segments)] == segments
@@ -103,7 +101,7 @@ async def a_lesson_goes_on(machine: Machine, for_s: float) -> Recorded:
         await machine.press()  # else it has gone on by itself: it was cut off less than two minutes ago
     count = "cat /var/lib/parta-kit/recordings/*/index.jsonl 2>/dev/null | wc -l"
     await machine.until(f"[ $({count}) -ge {before + NEW_SEGMENTS} ]", LOOK_S)
-    await asyncio.sleep(for_s)  # to the moment that was drawn
+    await machine.goes_on(for_s)
     return await recorded(machine)
 
 

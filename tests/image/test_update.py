@@ -117,8 +117,8 @@ async def teaching(folder: Path, relay: RunningRelay, school: FoundedSchool) -> 
     """A kit that is enrolled, reaches its relay and has a lesson; and what it keeps, as sums."""
     boot_file = BOOT_FILE.format(host=HOST, port=relay.port, code=school.enrol_code)
     async with running_machine(folder, boot_file, SCRIPT) as machine:
-        await machine.until("systemctl is-active --quiet parta-kit", BOOT_S)
-        await machine.until('[ "$(systemctl show -P StatusText parta-kit)" = ready ]', LOOK_S)
+        await machine.until_up(BOOT_S)
+        await machine.until_ready(LOOK_S)
         await machine.run(f"mkdir {LESSON} && head -c 1000000 /dev/urandom >{LESSON}/segment && sync")
         yield machine, await machine.run(KEPT)
 
@@ -183,7 +183,7 @@ async def a_version_whose_service_fails_is_given_up(machine: Machine, kept: str)
     )
     await machine.restarted(INSTALL_S)
     await machine.restarted(BOOT_S)
-    await machine.until("systemctl is-active --quiet parta-kit", BOOT_S)
+    await machine.until_up(BOOT_S)
     now = await told(machine)
     assert (now["version"], now["slot"], now["on_trial"]) == (here, "A", False)
     last = now["last_update"]
@@ -191,5 +191,5 @@ async def a_version_whose_service_fails_is_given_up(machine: Machine, kept: str)
     assert (last["version"], last["outcome"]) == ("0.3.0", "given_up")
     assert "parta-kit.service does not start" in last["why"]
     assert "went back: parta-kit.service" in await machine.run(f"{UPDATE} status", LOOK_S)
-    await machine.until('[ "$(systemctl show -P StatusText parta-kit)" = ready ]', LOOK_S)
+    await machine.until_ready(LOOK_S)
     assert await machine.run(KEPT) == kept

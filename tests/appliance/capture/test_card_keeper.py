@@ -144,7 +144,8 @@ async def test_a_first_choice_that_does_not_work_does_not_hog_the_place(how: str
     async with kept(bus, "pult", "snowball") as thread:
         while (await the_next(thread, Opened)).name != SPARE.name:
             continue
-        await the_next(thread, Chunk)
+        assert len((await the_next(thread, Chunk)).samples) == 480
+        assert bus.open_now == [SPARE.name]
 
 
 async def test_a_reader_that_stalls_is_not_drowned() -> None:

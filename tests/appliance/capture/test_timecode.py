@@ -67,7 +67,7 @@ def classrooms() -> dict[tuple[int, int], Classroom]:
 def test_it_survives_encoding_at_a_low_bitrate(
     classrooms: dict[tuple[int, int], Classroom], size: tuple[int, int], bitrate: int
 ) -> None:
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=8)
     @given(st.integers(0, 2 * 3600 * 10**6))
     def survives(start_us: int) -> None:
         encoder = H264Encoder(*size, 30, bitrate, bt709=True)

@@ -164,7 +164,7 @@ samples = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(limits, samples)
 def test_whatever_the_network_says_the_target_keeps_to_the_settings(limits: Limits, said: list[tuple]) -> None:  # type: ignore[type-arg]
     uplink, now_s, octets = Uplink(limits), 0.0, 0
@@ -182,7 +182,7 @@ def test_whatever_the_network_says_the_target_keeps_to_the_settings(limits: Limi
 
 
 @example(narrow=1_312_821, queue_octets=20_000, path_s=0.078125, seed=0)  # a short buffer: a tenth is lost
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(300_000, 1_500_000), st.integers(20_000, 200_000), st.floats(0.005, 0.15), st.integers(0, 1000))
 def test_on_any_link_the_voice_has_its_share_and_the_rate_recovers(
     narrow: int, queue_octets: int, path_s: float, seed: int

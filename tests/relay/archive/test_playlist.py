@@ -74,7 +74,7 @@ def _read(recording: Recording) -> MediaPlaylist:
     return MediaPlaylist.read(playlist.media(recording, closed=recording.complete))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(lessons())
 def test_every_playlist_of_a_lessons_life_keeps_the_rules(lesson: Lesson) -> None:
     recording = _empty()
@@ -115,7 +115,7 @@ def _agrees(whole: MediaPlaylist, lesson: Lesson) -> None:
         assert (after.discontinuity > before.discontinuity) == anew
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lessons())
 def test_what_a_list_of_lessons_says_is_the_playlists_time(lesson: Lesson) -> None:
     recording = _empty().with_init(_init(0))

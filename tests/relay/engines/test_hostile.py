@@ -244,7 +244,7 @@ async def test_a_viewers_reports_about_other_streams_change_nothing(engine: Embe
 def test_no_datagram_whatever_raises_in_the_demultiplexer() -> None:
     engine = EmbeddedEngine(port=0)
 
-    @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=400, suppress_health_check=list(HealthCheck))
     @given(st.one_of(st.binary(max_size=200), st.binary(max_size=80).map(lambda tail: BINDING[:8] + tail)))
     def feed(datagram: bytes) -> None:
         engine._demux.receive(datagram, ("192.0.2.1", 5), (), None)  # type: ignore[arg-type]

@@ -225,7 +225,7 @@ LINES = st.sampled_from(GOOD.split("\r\n"))
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=30)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(st.text(max_size=300), st.lists(st.one_of(LINES, WORDS), max_size=60).map("\r\n".join)))
 def test_nothing_but_a_rejection_comes_out_of_a_bad_offer(text: str) -> None:
     for body in (text, "v=0\r\n" + text):
@@ -241,7 +241,7 @@ def status_of(body: str) -> int:
     return 201
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_a_good_offer_with_one_line_changed_is_taken_or_rejected(data: st.DataObject) -> None:
     lines = GOOD.split("\r\n")
@@ -252,7 +252,7 @@ def test_a_good_offer_with_one_line_changed_is_taken_or_rejected(data: st.DataOb
         agreement.write_answer(agreement.agree_to_watch(sdp.read_offer("\r\n".join(lines))), LOCAL, SOURCES)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=200))
 def test_nothing_but_a_rejection_comes_out_of_a_bad_fragment(text: str) -> None:
     for body in (text, "a=ice-ufrag:" + text, "a=ice-ufrag:abcd\r\na=ice-pwd:" + text):
