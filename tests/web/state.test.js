@@ -113,6 +113,18 @@ test("a network that lets no video through is named, but only when the server is
   assert.equal(seen(says("waiting"), failed).kind, "waiting");
 });
 
+test("tries that failed while the relay was gone say nothing of the network once it is back", () => {
+  /** @type {Happening[]} */
+  const restart = [
+    { type: "events", status: "down", failures: 1 },
+    { type: "media", status: "down", failures: 2 },
+    { type: "events", status: "up", failures: 0 },
+  ];
+  assert.equal(after(...CONNECTED, ...restart).mediaFailures, 0);
+  assert.equal(seen(says("live"), PICTURE, ...restart).kind, "catching_up");
+  assert.equal(seen(says("live"), ...restart, { type: "media", status: "down", failures: 2 }).kind, "blocked");
+});
+
 test("a link that is gone ends everything, the picture included", () => {
   const { kind, covered, veiled, sound, link } = seen(says("live"), PICTURE, { type: "events", status: "gone", failures: 0 });
   assert.deepEqual({ kind, covered, veiled, sound, link }, { kind: "gone", covered: true, veiled: false, sound: false, link: "down" });

@@ -65,8 +65,12 @@ export class LiveSession {
     }
   }
 
-  /** Something happened that a session may not have survived: try at once, or prove that it still lives. */
+  /**
+   * Something happened that a session may not have survived, or that mends what let tries fail: try at once, or prove that
+   * it still lives.
+   */
   doubt() {
+    this.#backoff.reset();
     this.#pause.cut();
     void this.#current?.doubt();
   }

@@ -21,7 +21,7 @@
  * @property {EventsStatus} events
  * @property {number} eventsFailures          failed tries since the channel was last up
  * @property {MediaStatus} media
- * @property {number} mediaFailures           failed tries since a session was last up
+ * @property {number} mediaFailures           failed tries since a session was last up, and the relay within reach
  * @property {boolean} picture                a picture of this stretch of the lesson was shown
  * @property {boolean} stalled                pictures should come and do not
  * @property {boolean} voiceOnly              sound comes and no picture ever did
@@ -98,7 +98,7 @@ export function reduce(model, happening) {
     case "class":
       return arrive(model, happening.school);
     case "events":
-      return { ...model, events: happening.status, eventsFailures: happening.failures };
+      return listen(model, happening);
     case "media":
       return { ...model, media: happening.status, mediaFailures: happening.failures };
     case "picture":
@@ -108,6 +108,17 @@ export function reduce(model, happening) {
     case "flow":
       return flow(model, happening);
   }
+}
+
+/**
+ * What failed while the relay was out of reach says nothing of the network's way for media.
+ * @param {Model} model
+ * @param {{status: EventsStatus, failures: number}} channel
+ * @returns {Model}
+ */
+function listen(model, { status, failures }) {
+  const isBack = status === "up" && model.events !== "up";
+  return { ...model, events: status, eventsFailures: failures, mediaFailures: isBack ? 0 : model.mediaFailures };
 }
 
 /**
