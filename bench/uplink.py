@@ -83,10 +83,10 @@ async def _steps(link: LossyLink, watch: Watch, viewer: WhepViewer) -> list[Figu
     link.impair(_carrying(WIDE_BPS), Impairment(delay_s=PATH_S))
     await asyncio.sleep(AFTER_S)
     lossy_s = loop.time()
-    found = _narrowed(watch, viewer, narrow_s, wide_s, lossy_s)
     link.impair(Impairment(delay_s=PATH_S, drop=share(0.02)), Impairment(delay_s=PATH_S))
     await asyncio.sleep(LOSSY_S)
     lowest_kbps = watch.lowest(lossy_s, "target_kbps")
+    found = _narrowed(watch, viewer, narrow_s, wide_s, lossy_s)  # only now: this loop is the link's, too
     return [*found, Figure("2 % random loss: lowest target", "kb/s", (lowest_kbps,))]
 
 

@@ -24,6 +24,7 @@ class KeyFrameRequests:
         self._debounce_s = debounce_s
         self._again: asyncio.TimerHandle | None = None
         self._quiet_until_s = self._answered_until_s = -float("inf")
+        self._held = False
 
     def request(self) -> None:
         """A receiver lost the picture."""
@@ -33,10 +34,23 @@ class KeyFrameRequests:
     def demand(self) -> None:
         """The stream itself cannot go on without a key frame, whatever is on its way: it begins, or has a hole."""
         loop = asyncio.get_running_loop()
+        if self._held:
+            return
         if loop.time() >= self._quiet_until_s:
             self._ask()
         elif self._again is None:
             self._again = loop.call_at(self._quiet_until_s, self._ask)
+
+    def hold(self) -> None:
+        """No picture may leave: a key frame would be made for nothing."""
+        self._forget()
+        self._held = True
+
+    def release(self) -> None:
+        """Pictures may leave again, and a key frame has to be the first."""
+        if self._held:
+            self._held = False
+            self._ask()
 
     def key_frame_left(self, in_flight_s: float) -> None:
         """A key frame is on its way, and an answer to it cannot come earlier than ``in_flight_s`` from now."""
@@ -46,6 +60,7 @@ class KeyFrameRequests:
     def close(self) -> None:
         """The session is over: forget what was asked and what is on its way."""
         self._forget()
+        self._held = False
         self._answered_until_s = -float("inf")
 
     def _forget(self) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 #: Silence after which a session is dead: bad mobile links are silent for three seconds, a fourth is the truth.
 LIVENESS_S = 4.0
-#: Between probes: cheap (100 bytes), enough of them fit in ``LIVENESS_S``, and a queue that grows is seen in two.
-PROBE_EVERY_S = 0.2
+#: Between probes: cheap (100 bytes), enough of them fit in ``LIVENESS_S``, and a queue that grows is seen before it is
+#: full: 64 kB before a link that carries 1 Mb/s less than is sent take half a second.
+PROBE_EVERY_S = 0.1
 #: Silence that is believed once there is another reason for doubt, such as the control channel's end.
 SUSPECT_S = 1.0
 

@@ -15,16 +15,27 @@ SENT_OVER_S = 0.9
 #: The shortest round trip of this long is the path itself; a new path (Wi-Fi to LTE) is believed after as long.
 BASE_S = 30.0
 _BASE_PARTS = 3
+_PROMPT_KEPT = 8
+#: A rate is proved by this much of it, which came without a queue; and this long ago, it proves nothing.
+PROOF_S, PROVES_S = 0.25, 3.0
+#: A queue that is shorter is none.
+QUEUE_LOW_S = 0.03
 #: So many measurements in a row show a queue that stands: a key frame's burst, or a stalled machine, is gone before.
 STANDING = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """A round trip that was measured: when it began, and how long it took."""
+    """A round trip that was measured: when it began, how long it took, and how many octets had left the wire before."""
 
     sent_s: float
     took_s: float
+    octets: int
+
+    @property
+    def back_s(self) -> float:
+        """When its answer came."""
+        return self.sent_s + self.took_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +63,8 @@ class Path:
     def __init__(self) -> None:
         self._samples: deque[Sample] = deque()
         self._probes: deque[Probe] = deque(maxlen=3)
+        self._prompt: deque[Probe] = deque(maxlen=_PROMPT_KEPT)  # without one between them that met a queue
+        self._proofs: deque[tuple[float, float]] = deque()  # when, and which rate
         self._delays: deque[float] = deque(maxlen=STANDING)
         self._bases: deque[tuple[float, float]] = deque(maxlen=_BASE_PARTS + 1)  # from when, shortest since
         #: The fraction lost, by receiver reports, over the last two or three of them.
@@ -64,7 +77,8 @@ class Path:
             self._samples.popleft()
         for probe in sample.answered:
             self._probes.append(probe)
-            self._learn_base(probe.sent_s + probe.took_s, probe.took_s)
+            self._learn_base(probe.back_s, probe.took_s)
+            self._learn_proof(probe)
         newest_s = sample.answered[-1].took_s if sample.answered else 0.0
         if (seen_s := max(newest_s, sample.waiting_s)) > 0:
             self._delays.append(seen_s)
@@ -77,6 +91,26 @@ class Path:
             self._bases[-1] = since_s, min(shortest_s, took_s)
         else:
             self._bases.append((now_s, took_s))
+
+    def _learn_proof(self, probe: Probe) -> None:
+        """What was sent between two probes has passed without a queue if neither they nor one between them met any."""
+        if self._beyond_shortest_s(probe.took_s) > QUEUE_LOW_S:
+            self._prompt.clear()
+            return
+        before = next((one for one in reversed(self._prompt) if probe.sent_s - one.sent_s >= PROOF_S), None)
+        self._prompt.append(probe)
+        if before is not None:
+            proved_bps = 8 * (probe.octets - before.octets) / (probe.sent_s - before.sent_s)
+            while self._proofs and self._proofs[-1][1] <= proved_bps:
+                self._proofs.pop()
+            self._proofs.append((probe.sent_s, proved_bps))
+        while self._proofs and probe.sent_s - self._proofs[0][0] > PROVES_S:
+            self._proofs.popleft()
+
+    def forget_proofs(self) -> None:
+        """The link carries less than it did."""
+        self._prompt.clear()
+        self._proofs.clear()
 
     def settle_for_this_delay(self) -> None:
         """The delay is the path's own: from now on it is the shortest round trip there is."""
@@ -103,13 +137,20 @@ class Path:
         return max(0.0, delay_s - min((shortest_s for _, shortest_s in self._bases), default=delay_s))
 
     @property
-    def growth(self) -> float:
-        """By how many seconds the queue grew each second, over the newest probes; 0 where it shrank."""
+    def carried_bps(self) -> float:
+        """What came through between the newest probes: as much as the link carries where their delay grew, else what
+        was sent. A queue keeps the order: it is what left between them, in the time between their arrivals. 0 where
+        it is not known."""
         if len(self._probes) < 2:
             return 0.0
         first, last = self._probes[0], self._probes[-1]
-        passed_s = last.sent_s - first.sent_s
-        return max(0.0, (last.took_s - first.took_s) / passed_s) if passed_s > 0 else 0.0
+        took_s = max(last.sent_s - first.sent_s, last.back_s - first.back_s)
+        return 8 * (last.octets - first.octets) / took_s if took_s > 0 else 0.0
+
+    @property
+    def proven_bps(self) -> float:
+        """The highest rate that lately came without a queue."""
+        return self._proofs[0][1] if self._proofs else 0.0
 
     @property
     def seen_until_s(self) -> float:

@@ -37,7 +37,7 @@ HISTORY_PACKETS = 1024
 DATAGRAM_BYTES = range(2, 1481)
 
 _H264_PROFILE = "42e01f"  # constrained baseline, what every browser decodes
-_PROBES_KEPT = 25  # answers to older ones are from before the session would have died
+_PROBES_KEPT = 80  # answers to older ones are from before the session would have died
 _ANSWER_UNUSABLE = (ValueError, LookupError, AttributeError, AssertionError, TypeError)  # what aiortc's parser raises
 
 

@@ -10,7 +10,7 @@ from collections import deque
 
 from appliance.stream.path import Probe
 
-MOST_OUT = 25  # five seconds' worth: longer ago, the session was another
+MOST_OUT = 80  # four seconds' worth of the closest: longer ago, the session was another
 LONG_PATH_S = 0.1  # on a longer one, a single lost probe is owed for so many looks that it would pass for a queue
 
 
@@ -18,22 +18,23 @@ class Probing:
     """The probes of one session. Times in seconds on one clock."""
 
     def __init__(self) -> None:
-        self._out: deque[float] = deque(maxlen=MOST_OUT)
+        self._out: deque[tuple[float, int]] = deque(maxlen=MOST_OUT)  # when, and what had left before
         self._answered: list[Probe] = []
         self._newest_s = 0.0
         self._shortest_s: float | None = None
 
-    def sent(self, now_s: float) -> None:
-        """A probe leaves."""
-        self._out.append(now_s)
+    def sent(self, now_s: float, octets: int) -> None:
+        """A probe leaves, after so many octets in all."""
+        self._out.append((now_s, octets))
 
     def answered(self, now_s: float, took_s: float) -> None:
         """A probe that left ``took_s`` ago came back."""
         sent_s = now_s - took_s
-        while self._out and self._out[0] <= sent_s + 1e-3:  # both clocks are read a moment apart
-            self._out.popleft()
-        if not self._answered or self._answered[-1].sent_s < sent_s:  # one that was overtaken is old news
-            self._answered.append(Probe(sent_s=sent_s, took_s=took_s))
+        octets: int | None = None  # of one that was overtaken: old news
+        while self._out and self._out[0][0] <= sent_s + 1e-3:  # both clocks are read a moment apart
+            octets = self._out.popleft()[1]
+        if octets is not None:
+            self._answered.append(Probe(sent_s=sent_s, took_s=took_s, octets=octets))
             self._newest_s = took_s
             self._shortest_s = took_s if self._shortest_s is None else min(self._shortest_s, took_s)
 
@@ -53,10 +54,10 @@ class Probing:
         is_long = self._shortest_s is not None and self._shortest_s > LONG_PATH_S
         if not self._out or (is_long and not self._second_is_overdue(now_s)):
             return 0.0
-        return now_s - self._out[0]
+        return now_s - self._out[0][0]
 
     def _second_is_overdue(self, now_s: float) -> bool:
-        return len(self._out) > 1 and now_s - self._out[1] > self._newest_s
+        return len(self._out) > 1 and now_s - self._out[1][0] > self._newest_s
 
     def round_trip_s(self, now_s: float) -> float:
         """How long a round trip takes now: as the newest one did, or as long as one has been owed; 0 if unknown."""

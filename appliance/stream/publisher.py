@@ -214,6 +214,12 @@ class Publisher:
         if target != self._told:
             self._told = target
             self._on_target(target)
+        if target.hold:
+            self._pictures.hold()
+            self._key_frames.hold()
+        else:
+            self._pictures.release()
+            self._key_frames.release()
 
     def _connect_s(self) -> float:
         """TCP's time to connect; and the ceiling of waits between dials follows the same thought."""

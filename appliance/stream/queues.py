@@ -67,15 +67,29 @@ class PictureQueue(_Waiting[AccessUnit]):
     def __init__(self, *, limit_us: int = PICTURE_LIMIT_US) -> None:
         super().__init__()
         self._limit_us = limit_us
+        self._held = False
         self.needs_key_frame = True
 
     def open(self) -> None:
         super().open()
+        self._held = False
         self.needs_key_frame = True
+
+    def hold(self) -> None:
+        """Let nothing leave until ``release``; the next one after that is a key frame."""
+        self._clear()
+        self._held = self.needs_key_frame = True
+
+    def release(self) -> None:
+        """Pictures may leave again."""
+        self._held = False
 
     def put(self, unit: AccessUnit) -> bool:
         """Take a unit. False when this one opened a hole, so that a key frame is wanted."""
         if not self._open:
+            return True
+        if self._held:
+            self.dropped += 1
             return True
         if unit.key_frame:
             if self._overdue(unit):

@@ -119,6 +119,7 @@ class PublishingSession:
         self._uplink, self._on_target = uplink, on_target
         self._probing = Probing()
         self._repeats = Repeats()
+        self._key_frame_begins = False
         self._reported_loss: float | None = None
         self._clock = clock
         self._on_picture_lost = on_picture_lost
@@ -193,7 +194,7 @@ class PublishingSession:
                 raise RelayUnreachable(f"the relay has not answered for {now_s - self._liveness.heard_s:.1f} s")
             self._measure(now_s)
             self._aim(now_s)
-            self._probing.sent(now_s)
+            self._probing.sent(now_s, self.counts.wire_octets)
             self._peer.probe(self._answered)
             every_s = self._times.suspect_s / 4 if self._liveness.suspected else self._times.probe_every_s
             every_s /= 2 if self._uplink.suspects else 1
@@ -240,6 +241,8 @@ class PublishingSession:
         # A camera that cannot follow (a file passed through) is not held back: its pictures would only be dropped.
         pace = target.pace_bps
         self._pacer.rate_bps = None if pace is None else max(pace, PACE * 1000 * counts.bitrate_kbps)
+        if target.hold:
+            self._repeats.give_up()
         self._on_target(target)
 
     async def _pause(self, wait_s: float) -> None:
@@ -254,6 +257,7 @@ class PublishingSession:
         await self._pacer.drained()  # the queue before this may drop; past this point nothing may
         unit = await self._pictures.get()
         if unit.key_frame:
+            self._key_frame_begins = True
             self._on_key_frame_left(self._pacer.spread_s + (self.counts.rtt_ms or TYPICAL_RTT_MS) / 1000)
         self._pacer.picture(unit.capture_us)
         self._picture_us = unit.capture_us
@@ -271,11 +275,14 @@ class PublishingSession:
             return
         sequence, timestamp, ssrc = rtp_header(packet)
         if not self._is_new(ssrc, sequence):
-            await self._send_again(packet, rtx=ssrc not in self._timelines)
+            await self._send_again(packet, picture=ssrc != self._peer.voice_ssrc, rtx=ssrc not in self._timelines)
         elif ssrc == self._peer.voice_ssrc:
             self._timelines[ssrc].captured(self._voice_us, timestamp)
             await self._send_media(packet)
         else:
+            if self._key_frame_begins:
+                self._key_frame_begins = False
+                self._repeats.key_frame(sequence, self._now_s())
             self._timelines[ssrc].captured(self._picture_us, timestamp)
             self._pacer.put(packet)
 
@@ -288,10 +295,11 @@ class PublishingSession:
         self._sequences[ssrc] = sequence
         return True
 
-    async def _send_again(self, packet: bytes, *, rtx: bool) -> None:
+    async def _send_again(self, packet: bytes, *, picture: bool, rtx: bool) -> None:
         """Somebody waits for it, so it passes everything that is new."""
         now_s = self._now_s()
-        if self._repeats.allows(packet, rtx=rtx, now_s=now_s, round_trip_s=self._probing.round_trip_s(now_s)):
+        round_trip_s = self._probing.round_trip_s(now_s)
+        if self._repeats.allows(packet, picture=picture, rtx=rtx, now_s=now_s, round_trip_s=round_trip_s):
             self.counts.wire_octets += len(packet) + WIRE_OVERHEAD_OCTETS
             await self._peer.send(packet)
 

@@ -2,7 +2,7 @@
 
 Pure: samples in, a target out, no clock and no I/O. A queue that stands in the network is the early signal; loss
 without one counts only where it is heavy, because wireless links lose 2 % at any rate. How much a full link carries is
-read from how fast its queue grows: what is sent / (1 + growth). Frame rate falls before the board becomes illegible:
+what comes through while its queue grows. Frame rate falls before the board becomes illegible:
 sharpness matters more than motion here.
 
 Used by ``session.py``, which samples and paces; the encoder hears of the target through ``publisher.py``.
@@ -14,10 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appliance.settings import CameraSection, MicrophoneSection
-from appliance.stream.path import Path, Sample
+from appliance.stream.path import QUEUE_LOW_S, Path, Sample
 
 #: A queue of this much that does not go away by itself is ours.
-QUEUE_HIGH_S, QUEUE_LOW_S = 0.08, 0.03
+QUEUE_HIGH_S = 0.08
 #: Loss without a queue: up to the first it is the medium's, above the second the link refuses what is too much.
 LOSS_CALM, LOSS_HEAVY = 0.05, 0.10
 #: Receiver reports still speak of the time before for as long: a second, its smoothing and a round trip.
@@ -29,17 +29,23 @@ DECREASE = 0.85
 LEAST_STEP = 0.4  # never below this part at once, so that one stalled second does not cost the board
 #: While the queue empties, of what the link carries: the voice waits in it too.
 DRAIN = 0.5
-#: Where that much less is carried, pictures are left out until it is empty: an encoder alone takes a second to obey.
+#: Where that much less is carried, or the queue is that long, no picture leaves until it is empty, and then a key frame
+#: does: an encoder takes a second to obey, the queue overflows before, and to repeat what it lost takes longer.
 DEEP = 0.6
-DEEP_FPS = 10
-SHRINKS_S = 1.0  # a queue that did not shrink within this and its own length was not understood
+DEEP_S = 0.2
+#: A queue that did not shrink within this and its own length was not understood; sooner where nothing makes it longer.
+SHRINKS_S, SHRINKS_DEEP_S = 1.0, 0.3
 SHRUNK = 0.8
 FRUITLESS = 3  # so many decreases that did not shorten the delay: it is not our queue
 #: The increase: back to where the trouble was, a look around there, then faster and faster (the cube, as in RFC 9438).
 PLATEAU_S = 1.0
 RISE_PER_S3 = 0.07  # of the whole range
-#: An encoder that does not use what it has proves nothing about more.
-UNPROVEN = 2.5
+#: An encoder that does not use what it has proves nothing about more: not beyond this times what is sent, or this
+#: times the fastest that came without a queue. After trouble a key frame leaves faster than the rate, and proves more.
+UNPROVEN = 1.5
+PROVEN = 2.0
+#: A camera that cannot follow is believed to send so many times the most, at most.
+BEYOND = 2.5
 #: After trouble, pictures leave no faster than this times the rate, so that voice does not queue behind a key frame.
 PACE = 1.25
 PACED_S = 30.0
@@ -99,21 +105,23 @@ def limits_of(camera: CameraSection, microphone: MicrophoneSection) -> Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What the encoder is to make. ``pace_bps``: how fast pictures may leave; ``None``: as they come."""
+    """What the encoder is to make. ``pace_bps``: how fast pictures may leave; ``None``: as they come. ``hold``: none
+    may leave now, so that the network's queue becomes empty; the first one after that is a key frame."""
 
     bitrate_bps: int
     fps: int
     pace_bps: int | None
+    hold: bool = False
 
 
 @dataclass(slots=True)
 class _Drain:
-    """A queue that empties: since when it was last seen to shrink, and from what at most. ``sent_bps``: what filled
-    it, until that is no longer seen to arrive."""
+    """A queue that empties: since when it was last seen to shrink, and from what at most. ``grew``: what left before
+    ``since_s`` made it longer, and still arrives."""
 
     since_s: float
     queue_s: float
-    sent_bps: float = 0.0
+    grew: bool = False
     fruitless: int = 0
     deep: bool = False
 
@@ -136,10 +144,10 @@ class Uplink:
     @property
     def target(self) -> Target:
         """What the encoder is to make now."""
+        hold = self._drain is not None and self._drain.deep
         rate = self._rate if self._drain is None else self._ceiling * DRAIN
         pace = int(PACE * (self._rate - self._limits.voice_wire_bps)) if self._troubled_within(PACED_S) else None
-        fps = min(self._fps, DEEP_FPS) if self._drain is not None and self._drain.deep else self._fps
-        return Target(bitrate_bps=self._limits.picture_bps(rate), fps=fps, pace_bps=pace)
+        return Target(bitrate_bps=self._limits.picture_bps(rate), fps=self._fps, pace_bps=pace, hold=hold)
 
     @property
     def suspects(self) -> bool:
@@ -162,7 +170,7 @@ class Uplink:
         if self._drain is not None:
             self._empty(self._drain, sample.now_s)
         elif (carried := self._carried()) is not None:
-            self._decrease(carried, _Drain(sample.now_s, self._path.queue_s, self._sent_bps()))
+            self._decrease(carried, _Drain(sample.now_s, self._path.queue_s, grew=True))
         elif self._calm():
             self._increase(elapsed_s)
         self._choose_fps(elapsed_s)
@@ -172,7 +180,7 @@ class Uplink:
         return self._trouble_s is not None and self._now_s is not None and self._now_s - self._trouble_s < seconds
 
     def _sent_bps(self) -> float:
-        return min(self._path.sent_bps or self._rate, self._most * UNPROVEN)
+        return min(self._path.sent_bps or self._rate, self._most * BEYOND)
 
     def _carried(self) -> float | None:
         """What the link carries (bit/s) when that is less than what is sent; ``None`` while there is no trouble."""
@@ -180,7 +188,7 @@ class Uplink:
         stale = self._troubled_within(LOSS_STALE_S)
         if path.queue_s > QUEUE_HIGH_S or path.blocked:
             refused = 0.0 if stale else self._lost()
-            return self._sent_bps() * min(1 / (1 + path.growth), 1 - refused)
+            return min(path.carried_bps or self._sent_bps(), self._sent_bps() * (1 - refused))
         refuses_rise = self._losing_s >= REFUSED_S and self._rising_s > 0
         if not stale and (path.loss > LOSS_HEAVY or refuses_rise):
             return self._sent_bps() * (1 - self._lost())
@@ -188,22 +196,25 @@ class Uplink:
 
     def _decrease(self, carried: float, drain: _Drain) -> None:
         self._ceiling = max(self._least, min(self._rate, max(carried, self._rate * LEAST_STEP)))
-        drain.deep = self._ceiling < self._rate * DEEP
+        narrow = self._ceiling < self._rate * DEEP or self._path.newest_queue_s > DEEP_S
+        drain.deep = narrow and drain.fruitless == 0
         self._rate = max(self._least, self._ceiling * DECREASE)
         self._trouble_s, self._drain, self._rising_s = self._now_s, drain, 0.0
+        self._path.forget_proofs()
 
     def _empty(self, drain: _Drain, now_s: float) -> None:
         """Wait until the queue is gone; where it does not shrink, the link carries still less, or it is not ours."""
         queue_s = self._path.queue_s
         drain.queue_s = max(drain.queue_s, queue_s)
-        if drain.sent_bps and self._path.seen_until_s <= drain.since_s:
-            self._lower_ceiling(drain.sent_bps / (1 + self._path.growth))
+        if drain.grew and self._path.seen_until_s <= drain.since_s:
+            self._lower_ceiling(self._path.carried_bps)
         if queue_s < QUEUE_LOW_S and not self._path.blocked:
             self._drain, self._trouble_s = None, now_s
             self._path.forget_losses()
         elif queue_s < drain.queue_s * SHRUNK:
+            # What is known of a queue is as old as it is long: when one is first seen to shrink, it is nearly gone.
             self._drain = _Drain(now_s, queue_s)
-        elif now_s - drain.since_s >= SHRINKS_S + drain.queue_s:
+        elif now_s - drain.since_s >= (SHRINKS_DEEP_S if drain.deep else SHRINKS_S) + drain.queue_s:
             lossless = self._lost() < LOSS_HEAVY and not self._path.blocked
             if drain.fruitless + 1 >= FRUITLESS and lossless:
                 self._path.settle_for_this_delay()
@@ -228,7 +239,7 @@ class Uplink:
         if self._rate >= self._most:
             return
         grown = self._grown(self._rising_s + elapsed_s)
-        if grown > max(self._rate, UNPROVEN * self._sent_bps()):
+        if grown > max(self._rate, UNPROVEN * self._sent_bps(), PROVEN * self._path.proven_bps):
             return
         self._rising_s += elapsed_s
         self._rate = min(self._most, max(self._rate, grown))

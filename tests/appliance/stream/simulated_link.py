@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from appliance.stream.path import Probe, Sample
 from appliance.stream.uplink import Target, Uplink
 
 STEP_S = 0.02
-SAMPLE_STEPS = 10  # 0.2 s, and half of it while a queue is suspected
+SAMPLE_STEPS = 5  # 0.1 s, and half of it while a queue is suspected
 REPORT_STEPS = 50  # 1 s
 PACKET_OCTETS = 1200
 
@@ -47,7 +48,8 @@ class SimulatedLink:
 
     def _advance(self) -> None:
         limits, target = self.uplink._limits, self.uplink.target
-        octets = limits.wire_bps(target.bitrate_bps * self.uses) * STEP_S / 8
+        pictures_bps = 0.0 if target.hold else target.bitrate_bps * self.uses
+        octets = limits.wire_bps(pictures_bps) * STEP_S / 8
         capacity = self.carries(self.now_s)
         room = self.queue_octets + capacity * STEP_S / 8 - self._queue
         refused = max(0.0, octets - room)
@@ -65,8 +67,9 @@ class SimulatedLink:
 
     def _sample(self, capacity: float) -> None:
         now_s = self.now_s
-        answered = [probe for probe in self._flying if probe.sent_s + probe.took_s <= now_s]
-        self._flying = [probe for probe in self._flying if probe not in answered]
+        answered = [probe for probe in self._flying if probe.back_s <= now_s]
+        newest_s = max((probe.sent_s for probe in answered), default=-1.0)
+        self._flying = [probe for probe in self._flying if probe.sent_s > newest_s]  # a lost one is known by a newer
         lost = None
         if self._step - self._reported_step >= REPORT_STEPS:
             self._reported_step = self._step
@@ -83,4 +86,6 @@ class SimulatedLink:
             lost=lost,
         )
         self.targets.append((now_s, self.uplink.observe(sample)))
-        self._flying.append(Probe(sent_s=now_s, took_s=self.path_s + self._queue * 8 / capacity))
+        lost_probe = self._random.random() < 2 * self.loss  # on its way, or its answer
+        took_s = math.inf if lost_probe else self.path_s + self._queue * 8 / capacity
+        self._flying.append(Probe(sent_s=now_s, took_s=took_s, octets=int(self._sent)))

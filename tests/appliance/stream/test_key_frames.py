@@ -54,6 +54,21 @@ async def test_a_request_that_crosses_the_key_frame_on_its_way_has_its_answer() 
     assert not _timers_of(requests)
 
 
+async def test_while_none_may_leave_none_is_made_and_then_one_is_at_once() -> None:
+    encoder = _Encoder()
+    requests = KeyFrameRequests(encoder.want, debounce_s=10.0)
+    requests.demand()
+    requests.demand()
+    requests.hold()
+    assert not _timers_of(requests)
+    requests.demand()
+    requests.request()
+    assert len(encoder.asked_s) == 1
+    requests.release()
+    requests.release()
+    assert len(encoder.asked_s) == 2, "whatever the debounce says: nothing was sent since"
+
+
 async def test_a_hole_of_our_own_needs_another_key_frame_whatever_is_on_its_way() -> None:
     encoder = _Encoder()
     requests = KeyFrameRequests(encoder.want, debounce_s=DEBOUNCE_S)

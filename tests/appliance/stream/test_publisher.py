@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,13 +18,14 @@ from aiortc.rtp import RtcpPsfbPacket
 from appliance.stream.bearer import StaticBearer
 from appliance.stream.publisher import LinkState, Publisher
 from appliance.stream.session import SessionTimes
-from appliance.stream.timestamps import picture_ticks
+from appliance.stream.timestamps import picture_ticks, rtp_payload
 from appliance.stream.uplink import Target
 from tests.appliance.stream.media import LIMITS, Lesson, unit, voice
 from tests.appliance.stream.whip_server import ServerSession, WhipServer, whip_server
 
 LESSON_ID = "01" * 16
 PATIENCE_S = 10.0
+STAP_A = 24  # RFC 6184 §5.7.1
 QUICK = SessionTimes(connect_s=2.0, close_s=1.0, liveness_s=1.0, probe_every_s=0.1, suspect_s=0.2)
 
 
@@ -120,6 +122,26 @@ async def test_a_lesson_begins_with_the_settings_rate_which_is_told_once() -> No
         assert air.targets[0] == Target(bitrate_bps=LIMITS.max_bps, fps=LIMITS.fps, pace_bps=None)
         assert all(before != after for before, after in itertools.pairwise(air.targets)), "only what changed"
         assert air.publisher.figures().target.fps <= LIMITS.fps
+
+
+async def test_while_the_uplink_holds_pictures_voice_goes_alone_and_then_a_key_frame_is_first() -> None:
+    async with whip_server() as server, on_air(server) as air, air.lesson.feeding(air.publisher):
+        session = await server.session(1)
+        await session.until(lambda: len(session.packets("video")) > 100)
+        uplink = air.publisher._uplink
+        held = replace(uplink.target, hold=True)
+        observe, uplink.observe = uplink.observe, lambda sample: held  # type: ignore[method-assign]
+        await session.until(lambda: air.targets[-1] == held)
+        asked, dropped = air.lesson.key_frames_wanted, air.publisher.figures().pictures_dropped
+        spoken = len(session.packets("audio"))
+        await session.until(lambda: len(session.packets("audio")) > spoken + 20)
+        seen = len(session.packets("video"))
+        assert air.publisher.figures().pictures_dropped > dropped
+        assert air.lesson.key_frames_wanted == asked
+        uplink.observe = observe  # type: ignore[method-assign]
+        await session.until(lambda: len(session.packets("video")) > seen)
+        assert air.lesson.key_frames_wanted == asked + 1
+        assert rtp_payload(session.packets("video")[seen].data)[0] & 0x1F == STAP_A, "parameter sets come first"
 
 
 async def test_without_a_session_units_are_dropped_and_nobody_waits() -> None:

@@ -54,6 +54,22 @@ async def test_a_slow_network_drops_whole_pictures_until_the_next_key_frame_and_
     assert await _taken(queue) == [fresh]
 
 
+async def test_while_pictures_are_held_none_is_kept_and_the_first_after_that_is_a_key_frame() -> None:
+    queue = _open_queue()
+    queue.put(unit(0, key_frame=True))
+    queue.hold()
+    assert len(queue) == 0
+    assert all([queue.put(unit(FRAME_US)), queue.put(unit(2 * FRAME_US, key_frame=True))]), "nobody is to ask for one"
+    queue.release()
+    late, key = unit(3 * FRAME_US), unit(4 * FRAME_US, key_frame=True)
+    assert all([queue.put(late), queue.put(key)])
+    assert await _taken(queue) == [key]
+    queue.hold()
+    queue.open()
+    assert queue.put(key)
+    assert len(queue) == 1, "another session begins unheld"
+
+
 async def test_a_key_frame_that_finds_old_pictures_waiting_takes_their_place() -> None:
     queue = _open_queue(limit_us=100_000)
     for number in range(4):

@@ -8,6 +8,7 @@ from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtcpRtpfbPacket
 
 from appliance.stream.path import Sample
 from appliance.stream.session import SessionTimes
+from appliance.stream.timestamps import rtp_payload
 from appliance.stream.uplink import WIRE_OVERHEAD_OCTETS, Target
 from tests.appliance.stream.media import LIMITS, unit, voice
 from tests.appliance.stream.session_stage import stage, watched
@@ -20,7 +21,7 @@ async def test_a_packet_that_is_asked_for_in_a_hurry_is_sent_again_once_in_a_rou
         video = on.server.ssrc("video")
         on.pictures.put(unit(0, key_frame=True, size=5000))
         await on.complete(1)
-        on.session._probing.sent(asyncio.get_running_loop().time() - 60)  # an answer is owed: a queue of a minute
+        on.session._probing.sent(asyncio.get_running_loop().time() - 60, 0)  # an answer is owed: a queue of a minute
         lost = on.server.packets("video")[1].sequence
         for _ in range(4):
             await on.server.send_rtcp(RtcpRtpfbPacket(fmt=1, ssrc=1, media_ssrc=video, lost=[lost]))
@@ -29,6 +30,28 @@ async def test_a_packet_that_is_asked_for_in_a_hurry_is_sent_again_once_in_a_rou
         await on.complete(2)
         again = [packet for packet in on.server.rtp if packet.ssrc not in {video, on.server.ssrc("audio")}]
         assert len(again) == 1
+
+
+async def test_what_a_full_queue_lost_of_the_pictures_is_not_sent_again_once_a_key_frame_is_to_come() -> None:
+    narrow = Target(bitrate_bps=LIMITS.min_bps, fps=LIMITS.fps, pace_bps=None, hold=True)
+    async with stage(times=QUICK) as on:
+        on.pictures.put(unit(0, key_frame=True, size=5000))
+        await on.complete(1)
+        video = on.server.ssrc("video")
+        old = on.server.packets("video")[1].sequence
+        on.session._uplink.observe = lambda sample: narrow  # type: ignore[method-assign]
+        async with watched(on):
+            await on.until(lambda: on.targets)
+        on.pictures.put(unit(33_333, key_frame=True, size=5000))
+        await on.complete(2)
+        new = on.server.packets("video")[-2].sequence
+        for lost in (old, new):
+            await on.server.send_rtcp(RtcpRtpfbPacket(fmt=1, ssrc=1, media_ssrc=video, lost=[lost]))
+        await on.until(lambda: on.session.counts.nacked == 2)
+        on.pictures.put(unit(66_666, size=10))
+        await on.complete(3)
+        again = [packet for packet in on.server.rtp if packet.ssrc not in {video, on.server.ssrc("audio")}]
+        assert [int.from_bytes(rtp_payload(packet.data)[:2], "big") for packet in again] == [new]
 
 
 async def test_voice_that_is_sent_again_does_not_move_the_voices_clock() -> None:

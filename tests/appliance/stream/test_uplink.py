@@ -61,11 +61,27 @@ def test_on_the_narrow_link_the_frame_rate_falls_and_stays(stepped: SimulatedLin
     assert sum(a != b for a, b in itertools.pairwise(rates)) <= 2, "a board that flickers between rates is worse"
 
 
-def test_pictures_are_left_out_at_once_where_much_less_is_carried() -> None:
+def held_s(link: SimulatedLink) -> float:
+    """For how long no picture might leave, altogether."""
+    spans = itertools.pairwise([*link.targets, (link.now_s, link.uplink.target)])
+    return sum(until_s - since_s for (since_s, target), (until_s, _) in spans if target.hold)
+
+
+def test_where_much_less_is_carried_no_picture_leaves_until_the_queue_is_gone() -> None:
     link = SimulatedLink(Uplink(LIMITS), stepping)
     link.run(DOWN_S + 2)
     first = next(target for _, target in link.targets if target.bitrate_bps < 1_700_000)
-    assert first.fps == 10
+    assert first.hold
+    assert link.refused_octets == 0, "so it never overflows"
+    freed_s = next(at_s for at_s, target in reversed(link.targets) if target.hold)
+    assert next(queue_s for at_s, queue_s in link.queues_s if at_s > freed_s) < 0.05
+    assert held_s(link) < 0.8
+
+
+def test_what_is_carried_is_known_by_the_time_that_the_queue_is_gone() -> None:
+    link = SimulatedLink(Uplink(LIMITS), stepping)
+    link.run(DOWN_S + 1.5)
+    assert 0.75 * NARROW < LIMITS.wire_bps(link.uplink.target.bitrate_bps) < NARROW
 
 
 def test_after_trouble_pictures_are_paced_to_what_the_link_carries(stepped: SimulatedLink) -> None:
@@ -101,14 +117,29 @@ def test_a_longer_path_is_not_taken_for_a_queue_for_ever() -> None:
     link.path_s = 0.3
     link.run(30)
     assert link.targets[-1][1].bitrate_bps == 1_700_000
+    assert held_s(link) < 0.8, "a queue that does not shrink at all is none of ours"
 
 
-def test_an_encoder_that_does_not_use_its_rate_does_not_raise_it_far_beyond_what_was_proved() -> None:
+def test_an_encoder_that_does_not_use_its_rate_does_not_raise_it_beyond_twice_what_was_proved() -> None:
     link = SimulatedLink(Uplink(LIMITS), stepping)
     link.run(DOWN_S + SETTLED_S)
     link.uses = 0.25
     link.run(UP_S + 20 - link.now_s)
-    assert link.targets[-1][1].bitrate_bps < 1_000_000
+    assert link.targets[-1][1].bitrate_bps < 2 * NARROW
+
+
+def test_one_key_frame_that_comes_through_at_a_higher_rate_proves_that_rate() -> None:
+    link = SimulatedLink(Uplink(LIMITS), stepping)
+    link.run(DOWN_S + SETTLED_S)
+    link.uses = 0.25
+    link.run(UP_S + 4 - link.now_s)
+    before = link.uplink.target.bitrate_bps
+    assert before < 2 * NARROW
+    link.uses = 1.0
+    link.run(0.4)
+    link.uses = 0.25
+    link.run(2.0)
+    assert link.uplink.target.bitrate_bps > 1.2 * before
 
 
 def test_a_socket_that_takes_nothing_is_a_full_link() -> None:
@@ -170,7 +201,7 @@ def test_whatever_the_network_says_the_target_keeps_to_the_settings(limits: Limi
     uplink, now_s, octets = Uplink(limits), 0.0, 0
     for number, (passed_s, more, took, waiting_s, lost, blocked) in enumerate(said):
         now_s, octets = now_s + passed_s, octets + more
-        answered = [Probe(sent_s=now_s - took_s, took_s=took_s) for took_s in took]
+        answered = [Probe(sent_s=now_s - took_s, took_s=took_s, octets=octets) for took_s in took]
         target = uplink.observe(
             Sample(now_s=now_s, wire_octets=octets, packets=octets // 1000, nacked=number, answered=answered,
                    waiting_s=waiting_s, lost=lost, blocked=blocked)
