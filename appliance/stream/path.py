@@ -20,6 +20,8 @@ _PROMPT_KEPT = 8
 PROOF_S, PROVES_S = 0.25, 3.0
 #: A queue that is shorter is none.
 QUEUE_LOW_S = 0.03
+#: So long nothing comes through in the air at times, and no queue is to blame.
+SILENT_S = 0.3
 #: So many measurements in a row show a queue that stands: a key frame's burst, or a stalled machine, is gone before.
 STANDING = 3
 
@@ -125,8 +127,16 @@ class Path:
 
     @property
     def queue_s(self) -> float:
-        """How long a packet waits in a queue that stands in the network."""
-        return self._beyond_shortest_s(min(self._delays)) if len(self._delays) == STANDING else 0.0
+        """How long a packet waits in a queue that stands in the network.
+
+        In front of a narrow link answers go on coming, later and later. A radio that is silent for a moment owes all of
+        them, and then gives them at once: where the newest one was prompt, only a long silence counts.
+        """
+        if len(self._delays) < STANDING:
+            return 0.0
+        standing_s = self._beyond_shortest_s(min(self._delays))
+        was_prompt = not self._probes or self._beyond_shortest_s(self._probes[-1].took_s) <= QUEUE_LOW_S
+        return 0.0 if was_prompt and standing_s < SILENT_S else standing_s
 
     @property
     def newest_queue_s(self) -> float:

@@ -196,8 +196,7 @@ class Uplink:
 
     def _decrease(self, carried: float, drain: _Drain) -> None:
         self._ceiling = max(self._least, min(self._rate, max(carried, self._rate * LEAST_STEP)))
-        narrow = self._ceiling < self._rate * DEEP or self._path.newest_queue_s > DEEP_S
-        drain.deep = narrow and drain.fruitless == 0
+        drain.deep = drain.grew and (self._ceiling < self._rate * DEEP or self._path.newest_queue_s > DEEP_S)
         self._rate = max(self._least, self._ceiling * DECREASE)
         self._trouble_s, self._drain, self._rising_s = self._now_s, drain, 0.0
         self._path.forget_proofs()
@@ -206,8 +205,10 @@ class Uplink:
         """Wait until the queue is gone; where it does not shrink, the link carries still less, or it is not ours."""
         queue_s = self._path.queue_s
         drain.queue_s = max(drain.queue_s, queue_s)
-        if drain.grew and self._path.seen_until_s <= drain.since_s:
-            self._lower_ceiling(self._path.carried_bps)
+        if drain.grew:
+            drain.deep = drain.deep or self._path.newest_queue_s > DEEP_S
+            if self._path.seen_until_s <= drain.since_s:
+                self._lower_ceiling(self._path.carried_bps)
         if queue_s < QUEUE_LOW_S and not self._path.blocked:
             self._drain, self._trouble_s = None, now_s
             self._path.forget_losses()

@@ -120,6 +120,35 @@ def test_a_longer_path_is_not_taken_for_a_queue_for_ever() -> None:
     assert held_s(link) < 0.8, "a queue that does not shrink at all is none of ours"
 
 
+def test_a_radio_that_is_silent_for_a_third_of_a_second_is_no_narrow_link() -> None:
+    uplink = Uplink(LIMITS)
+    sent_s = [number / 20 for number in range(120)]
+    silent_s, again_s = 4.0, 4.35
+    told = {target for now_s in sent_s for target in [_observe_in_air(uplink, sent_s, now_s, silent_s, again_s)]}
+    assert told == {Target(bitrate_bps=1_700_000, fps=30, pace_bps=None)}
+
+
+def _observe_in_air(uplink: Uplink, sent_s: list[float], now_s: float, silent_s: float, again_s: float) -> Target:
+    """A sample each 50 ms; what is under way between ``silent_s`` and ``again_s`` comes at the end of that."""
+
+    def back_s(probe_s: float) -> float:
+        due_s = probe_s + 0.04
+        return again_s if silent_s <= due_s < again_s else due_s
+
+    back = [
+        Probe(sent_s=probe_s, took_s=back_s(probe_s) - probe_s, octets=int(probe_s * 212_500))
+        for probe_s in sent_s
+        if now_s - 0.05 < back_s(probe_s) <= now_s
+    ]
+    owed = [now_s - probe_s for probe_s in sent_s if probe_s < now_s < back_s(probe_s)]
+    octets = int(now_s * 212_500)
+    waiting_s = max(owed, default=0.0)
+    sample = Sample(
+        now_s=now_s, wire_octets=octets, packets=octets // 1200, nacked=0, answered=back, waiting_s=waiting_s
+    )
+    return uplink.observe(sample)
+
+
 def test_an_encoder_that_does_not_use_its_rate_does_not_raise_it_beyond_twice_what_was_proved() -> None:
     link = SimulatedLink(Uplink(LIMITS), stepping)
     link.run(DOWN_S + SETTLED_S)
