@@ -112,6 +112,7 @@ def install_file(settings: KitSettings, file: Path) -> int:
     """Install a file, of a kit at rest that is not on trial, and restart into it. Raises ``UpdateRefused``."""
     bundle = copied(file, FOLDER)
     with _used_up(bundle):
+        _await_rest()  # somebody began to teach while it was copied
         _install(settings, bundle, engine.read_slots().other.name)
     return _restart(restart=True)
 
@@ -188,8 +189,7 @@ def _restart(*, restart: bool) -> int:
     if not restart:
         print("It starts with the next restart: systemctl reboot")
         return OK
-    while read_kit_state().in_use:  # somebody began to teach while it was written
-        time.sleep(LOOK_EVERY_S)
+    _await_rest()  # somebody began to teach while it was written
     print("Restarting. `parta-kit update status` tells in some minutes how it went.", flush=True)
     engine.restart()
     return OK
@@ -214,6 +214,11 @@ def require_here() -> None:
 def _require_rest() -> None:
     if read_kit_state().in_use:
         raise UpdateRefused(LESSON)
+
+
+def _await_rest() -> None:
+    while read_kit_state().in_use:
+        time.sleep(LOOK_EVERY_S)
 
 
 def _tell(line: str) -> None:

@@ -92,10 +92,12 @@ def downloaded(url: str, relay: RelaySection, kb_s: int, folder: Path, in_use: C
 
 
 def check_sum(bundle: Path, sha256: str) -> None:
-    """Raises ``UpdateRefused`` when the file is not what the channel announces."""
+    """Raises ``UpdateRefused`` when the file is not what the channel announces; it is gone then: lessons need the
+    room."""
     with bundle.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
+        bundle.unlink()
         raise UpdateRefused(
             "what was fetched is not what the channel announces: its SHA-256 differs. Nothing was changed"
         )

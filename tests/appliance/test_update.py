@@ -21,12 +21,14 @@ import pytest
 from aiohttp import web
 
 from appliance.cli import CANNOT_START, OK, main
+from appliance.commands import update as commands
 from appliance.commands.update import as_text, why_not
 from appliance.commands.update_stick import newest
 from appliance.errors import UpdateRefused, UpdateUnavailable
 from appliance.hw.base import Face, Fault, LinkFace
 from appliance.service_report import status_text
-from appliance.settings import CameraSection, RelaySection
+from appliance.settings import CameraSection, KitSettings, RelaySection
+from appliance.update import engine
 from appliance.update.engine import slots_of
 from appliance.update.kit_state import AT_REST, KitState, camera_is_seen, state_of
 from appliance.update.source import check_sum, copied, downloaded, is_newer, read_channel
@@ -211,6 +213,7 @@ async def test_a_download_that_was_cut_off_goes_on_where_it_was(tmp_path: Path) 
     check_sum(bundle, hashlib.sha256(BUNDLE).hexdigest())
     with pytest.raises(UpdateRefused, match="SHA-256"):
         check_sum(bundle, "0" * 64)
+    assert not bundle.exists(), "it would take a lesson's room until the next update"
 
 
 async def test_a_server_that_is_not_to_be_trusted_is_asked_for_nothing(tmp_path: Path) -> None:
@@ -241,6 +244,30 @@ def test_a_file_on_a_stick_is_copied_where_nobody_can_exchange_it(tmp_path: Path
     assert copied(stick, kept).read_bytes() == BUNDLE
     with pytest.raises(UpdateRefused, match="No such file"):
         copied(tmp_path / "b.raucb", kept)
+
+
+def test_a_lesson_that_begins_while_a_stick_is_copied_is_not_disturbed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stick, kept = tmp_path / "a.raucb", tmp_path / "kept"
+    kept.mkdir()
+    stick.write_bytes(BUNDLE)
+    said = [ready("on air"), ready("on air"), ready()]
+    installed: list[tuple[bytes, KitState]] = []
+
+    def kit_state() -> KitState:
+        return said.pop(0) if len(said) > 1 else said[0]
+
+    monkeypatch.setattr(commands, "FOLDER", kept)
+    monkeypatch.setattr(commands, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(commands, "read_kit_state", kit_state)
+    monkeypatch.setattr(commands, "write_trial", lambda trial: None)
+    monkeypatch.setattr(engine, "read_slots", lambda: slots_of(status("A", bundle={"version": "0.2.0"})))
+    monkeypatch.setattr(engine, "install", lambda bundle, told: installed.append((bundle.read_bytes(), said[0])))
+    monkeypatch.setattr(engine, "restart", lambda: installed.append((b"", said[0])))
+    assert commands.install_file(KitSettings(), stick) == OK
+    assert installed == [(BUNDLE, ready()), (b"", ready())]
+    assert list(kept.iterdir()) == []
 
 
 def test_a_camera_that_is_no_device_is_there() -> None:
