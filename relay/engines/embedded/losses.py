@@ -45,8 +45,8 @@ class Losses:
             self.round_trip_s += _WEIGHT * (now_s - found[2] - self.round_trip_s)
         return True
 
-    def due(self, now_s: float) -> tuple[list[int], int]:
-        """``(packets to ask for now, how many are given up now)``."""
+    def due(self, now_s: float) -> tuple[list[int], list[int]]:
+        """``(packets to ask for now, packets that are given up now)``."""
         asked: list[int] = []
         gone: list[int] = []
         for sequence, (at_s, requests, _) in self._due.items():
@@ -59,7 +59,7 @@ class Losses:
                 self._due[sequence] = (now_s + self._wait_s(requests), requests + 1, now_s)
         for sequence in gone:
             del self._due[sequence]
-        return asked, len(gone)
+        return asked, gone
 
     def _wait_s(self, requests: int) -> float:
         """A quarter longer than a round trip, and half as long again with each repetition."""

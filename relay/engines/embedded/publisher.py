@@ -198,6 +198,15 @@ class Publisher:
         if source.timeline.kind == "video":
             self._stage.want_key_frame()
 
+    def _give_up(self, source: Source, sequences: list[int]) -> None:
+        """A hole before a key frame that has come since is mended by that one. The packet right before it may be its
+        own first."""
+        start = source.timeline.gop_start
+        if start is not None and max(sequences) + source.sequence_shift < start - 1:
+            self._counters.packets_lost += len(sequences)
+        else:
+            self._lose(source, len(sequences))
+
     def on_rtcp(self, packet: bytes, now_s: float) -> None:
         try:
             items = rtcp.read(packet)
@@ -229,7 +238,7 @@ class Publisher:
                 self._counters.nacks_sent += 1
                 self._send(rtcp.nack(self._ssrc, source.ssrc, [number & SEQUENCE_MASK for number in sorted(asked)]))
             if gone:
-                self._lose(source, gone)
+                self._give_up(source, gone)
             waiting = waiting or len(source.losses) > 0
         return waiting
 

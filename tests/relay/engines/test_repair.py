@@ -162,6 +162,19 @@ async def test_a_hole_that_stays_brings_a_key_frame_request(engine: EmbeddedEngi
         assert engine.counters()["nacks_sent"] == MOST_REQUESTS
 
 
+async def test_a_hole_that_a_key_frame_has_mended_asks_for_no_other(engine: EmbeddedEngine) -> None:
+    async with raw_viewer(engine) as viewer, raw_publisher(engine) as publisher:
+        camera = Camera(group=4)
+        sent = [camera.picture() for _ in range(6)]
+        for packet in sent[:2] + sent[3:]:
+            publisher.send(packet)
+        await viewer.take(5)
+        asked = engine.counters()["plis_sent"]
+        await until_counted(engine, "packets_lost")
+        assert engine.counters()["nacks_sent"] == MOST_REQUESTS
+        assert engine.counters()["plis_sent"] == asked
+
+
 async def test_an_outage_is_not_asked_for_packet_by_packet(engine: EmbeddedEngine) -> None:
     async with raw_viewer(engine) as viewer, raw_publisher(engine) as publisher:
         camera = Camera()

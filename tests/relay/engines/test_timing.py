@@ -25,8 +25,8 @@ def asked(losses: Losses, until_s: float, step_s: float = 0.01) -> list[float]:
 def test_a_hole_is_asked_for_only_after_reordering_had_its_chance() -> None:
     losses = Losses()
     losses.gap(5, 6, 0.0)
-    assert losses.due(REORDER_S / 2) == ([], 0)
-    assert losses.due(REORDER_S) == ([5], 0)
+    assert losses.due(REORDER_S / 2) == ([], [])
+    assert losses.due(REORDER_S) == ([5], [])
 
 
 def test_requests_are_a_round_trip_apart_grow_rarer_and_end() -> None:
@@ -54,7 +54,7 @@ def test_a_packet_that_was_only_reordered_was_not_recovered() -> None:
     losses.gap(5, 6, 0.0)
     assert not losses.arrived(5, 0.001)
     assert not losses.arrived(5, 0.002)
-    assert losses.due(1.0) == ([], 0)
+    assert losses.due(1.0) == ([], [])
 
 
 def test_an_outage_is_not_a_hole() -> None:
