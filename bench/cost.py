@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import psutil
 
+from bench.fanout.load import Load, load
 from bench.figures import Figure
 from tests.running import RunningSchool, cpu_seconds
 
 VIEWERS = 50
 SLICES = 5  # samples per measurement, so that noise shows as spread
-READY_S = 90.0
-END_S = 30.0
 
 
 async def processes(school: RunningSchool, length_s: float) -> list[Figure]:
@@ -36,11 +33,11 @@ async def viewers(school: RunningSchool, length_s: float) -> list[Figure]:
     relay = school.relay.program.pid
     idle = Figure("", "", tuple((await cpu_shares([relay], length_s))[relay])).median
     memory = psutil.Process(relay).memory_info().rss
-    url = school.class_url.replace("/c/", "/whep/")
-    delivered: dict[str, int] = {}
-    async with silent_viewers(url, VIEWERS, delivered):
+    async with crowd(school, VIEWERS) as seen:
+        await seen.ask("begin")
         used = (await cpu_shares([relay], length_s))[relay]
         grown = psutil.Process(relay).memory_info().rss - memory
+        delivered = await seen.ask("count")
     return [
         Figure(f"relay: CPU per viewer ({VIEWERS} viewers)", "% of a core", tuple((u - idle) / VIEWERS for u in used)),
         Figure("relay: memory per viewer", "kB", (grown / VIEWERS / 1000,)),
@@ -63,19 +60,8 @@ async def cpu_shares(pids: list[int], length_s: float) -> dict[int, list[float]]
 
 
 @asynccontextmanager
-async def silent_viewers(url: str, count: int, delivered: dict[str, int]) -> AsyncIterator[None]:
-    """``count`` silent viewers in a process of their own; ``delivered`` is filled in at the end."""
-    pipe = asyncio.subprocess.PIPE
-    arguments = [sys.executable, "-m", "bench.silent_viewers", url, str(count)]
-    process = await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe)
-    assert process.stdout is not None
-    try:
-        ready = await asyncio.wait_for(process.stdout.readline(), READY_S)
-        assert ready == b"ready\n", "the silent viewers did not get ready; see their output above"
-        yield
-        output, _ = await asyncio.wait_for(process.communicate(b""), END_S)
-        delivered.update(json.loads(output.splitlines()[0]))
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+async def crowd(school: RunningSchool, count: int) -> AsyncIterator[Load]:
+    """So many undemanding viewers of the lesson, from when all of them receive."""
+    async with load("parta", "127.0.0.1", school.class_url.replace("/c/", "/whep/")) as viewers:
+        await viewers.ask(f"open {count}")
+        yield viewers

@@ -22,7 +22,7 @@ import psutil
 from playwright.async_api import Browser
 
 from bench import machine
-from bench.cost import silent_viewers
+from bench.cost import crowd
 from bench.figures import Figure, table
 from bench.live import glass_to_glass
 from bench.replayed import replayed
@@ -122,9 +122,8 @@ async def _watch(watched: list[Watched], crowds: asyncio.Task[None], length_s: f
 
 async def _crowds(school: RunningSchool) -> None:
     """Viewers who come and go, one crowd after another."""
-    url = school.class_url.replace("/c/", "/whep/")
     while True:
-        async with silent_viewers(url, CROWD, {}):
+        async with crowd(school, CROWD):
             await asyncio.sleep(CROWD_STAYS_S)
 
 

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
-import sys
 import tempfile
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +18,7 @@ import psutil
 
 from bench import machine
 from bench.fanout import janus as janus_server
+from bench.fanout.load import load
 from bench.fanout.parta import parta
 from bench.fanout.server import LOAD_CORE, Server
 from bench.fanout.stream import kbps, lesson
@@ -29,7 +26,6 @@ from bench.figures import Figure, table
 from tests.running import FoundedSchool, cpu_seconds
 
 SETTLE_S = 2.0
-ANSWER_S = 180.0
 VIEWERS = (10, 50, 100, 200)
 JANUS_DEFAULT_MOST = 100  # a thread each: beyond, this machine's one core is full and packets are lost
 JOINS, JOINS_AT_ONCE = 1000, 50
@@ -47,46 +43,10 @@ class Measured:
     ended: int
 
 
-class Load:
-    """The viewers' process."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-
-    async def ask(self, words: str) -> dict[str, int]:
-        """Have it do something; what it counts now."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{words}\n".encode())
-        line = await asyncio.wait_for(self._process.stdout.readline(), ANSWER_S)
-        assert line, "the viewers' process ended; its last words are above"
-        counted: dict[str, int] = json.loads(line)
-        return counted
-
-
-@asynccontextmanager
-async def load(server: Server, host: str) -> AsyncIterator[Load]:
-    """Viewers for this server, none yet."""
-    kind = server.name.split(",")[0]
-    arguments = ("-m", "bench.fanout.viewers", kind, host, server.url)
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdin=PIPE, stdout=PIPE)
-    try:
-        yield Load(process)
-    finally:
-        if process.returncode is None:
-            assert process.stdin is not None
-            process.stdin.close()
-            try:
-                await asyncio.wait_for(process.wait(), ANSWER_S)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-
-
 async def measure(server: Server, host: str, counts: tuple[int, ...], slice_s: float, slices: int) -> list[Measured]:
     """The server with each number of viewers, growing."""
     found: list[Measured] = []
-    async with server.fed(), load(server, host) as viewers:
+    async with server.fed(), load(server.name.split(",")[0], host, server.url) as viewers:
         await asyncio.sleep(SETTLE_S)
         idle = await _cpu(server, slice_s, slices)
         empty_bytes, here = _memory(server), 0
@@ -106,7 +66,7 @@ async def measure(server: Server, host: str, counts: tuple[int, ...], slice_s: f
 async def come_and_go(server: Server, host: str) -> list[float]:
     """Megabytes of the server after each tenth of ``JOINS`` viewers have come and gone."""
     sizes = []
-    async with server.fed(), load(server, host) as viewers:
+    async with server.fed(), load(server.name.split(",")[0], host, server.url) as viewers:
         for number in range(JOINS // JOINS_AT_ONCE):
             await viewers.ask(f"open {JOINS_AT_ONCE}")
             await viewers.ask("leave")
