@@ -105,6 +105,8 @@ def _narrowed(watch: Watch, viewer: WhepViewer, narrow_s: float, wide_s: float, 
     received = viewer.received
     shown_s = [picture.at_s for picture in received.shown() if narrow_s - 1 <= picture.at_s < end_s]
     delays = [(at_s, delay_s) for at_s, delay_s in received.voice_delays_s() if narrow_s <= at_s < end_s]
+    last = max(number for number, packet in received.packets[AUDIO].items() if packet.at_s < end_s)
+    never = [number for number in received.missing(AUDIO) if number < last]  # not those of the link that loses
     target_s = watch.first_s(narrow_s, lambda kbps: kbps * 1000 < NARROW_BPS)
     return [
         Figure("4 Mb/s → 700 kb/s: target below the link", "s", (target_s,)),
@@ -112,7 +114,7 @@ def _narrowed(watch: Watch, viewer: WhepViewer, narrow_s: float, wide_s: float, 
         Figure("700 kb/s → 4 Mb/s: settled", "s", (watch.first_s(wide_s, lambda kbps: kbps >= 0.9 * MOST_KBPS),), 5),
         Figure("longest freeze", "s", (longest_gap_s(shown_s),), 1),
         Figure("lowest frame rate asked for", "1/s", (watch.lowest(narrow_s, "fps"),)),
-        Figure("voice: packets that never came", "", (len(received.missing(AUDIO)),), 0),
+        Figure("voice: packets that never came", "", (len(never),), 0),
         Figure("voice: not sent", "ms", (received.unspoken_ms(),), 0),
         Figure("voice: later than the promptest", "ms", tuple(1000 * delay_s for _, delay_s in delays)),
     ]
