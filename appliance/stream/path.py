@@ -1,4 +1,4 @@
-"""What samples of a session tell of the path to the relay: its queue, how that grows, what was sent, what was lost.
+"""What samples of a session tell of the path to the relay: its queue, what it carries, what was sent, what was lost.
 
 Pure: no clock, no I/O. A link that is too narrow delays before it loses, so the queue that stands in the network is the
 early sign; it is the round trip beyond the shortest one. Used by ``uplink.py``, which draws the conclusions.
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: What is sent is averaged over this: a few pictures at the lowest frame rate, five probes.
+#: What is sent is averaged over this: a few pictures at the lowest frame rate, nine probes.
 SENT_OVER_S = 0.9
 #: The shortest round trip of this long is the path itself; a new path (Wi-Fi to LTE) is believed after as long.
 BASE_S = 30.0

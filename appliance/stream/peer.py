@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.errors import RelayUnreachable
 from appliance.stream.offer import whip_offer
+from appliance.stream.probing import MOST_OUT
 from appliance.stream.route import Route
 from appliance.stream.timestamps import PICTURE_RATE_HZ, VOICE_RATE_HZ
 
@@ -37,7 +38,6 @@ HISTORY_PACKETS = 1024
 DATAGRAM_BYTES = range(2, 1481)
 
 _H264_PROFILE = "42e01f"  # constrained baseline, what every browser decodes
-_PROBES_KEPT = 80  # answers to older ones are from before the session would have died
 _ANSWER_UNUSABLE = (ValueError, LookupError, AttributeError, AssertionError, TypeError)  # what aiortc's parser raises
 
 
@@ -137,7 +137,7 @@ class Peer:
         request.add_message_integrity(key)
         pair.protocol.transactions[request.transaction_id] = _Probe(key, answered)
         self._probes.append((pair.protocol, request.transaction_id))
-        if len(self._probes) > _PROBES_KEPT:
+        if len(self._probes) > MOST_OUT:
             protocol, transaction_id = self._probes.popleft()
             protocol.transactions.pop(transaction_id, None)
         pair.protocol.send_stun(request, pair.remote_addr)

@@ -18,7 +18,7 @@ import psutil
 
 from bench import machine
 from bench.fanout import janus as janus_server
-from bench.fanout.load import load
+from bench.fanout.load import Load, load
 from bench.fanout.parta import parta
 from bench.fanout.server import LOAD_CORE, Server
 from bench.fanout.stream import kbps, lesson
@@ -43,10 +43,15 @@ class Measured:
     ended: int
 
 
+def viewers_of(server: Server, host: str) -> AbstractAsyncContextManager[Load]:
+    """The load for this server, however it is run."""
+    return load(server.name.split(",")[0], host, server.url)
+
+
 async def measure(server: Server, host: str, counts: tuple[int, ...], slice_s: float, slices: int) -> list[Measured]:
     """The server with each number of viewers, growing."""
     found: list[Measured] = []
-    async with server.fed(), load(server.name.split(",")[0], host, server.url) as viewers:
+    async with server.fed(), viewers_of(server, host) as viewers:
         await asyncio.sleep(SETTLE_S)
         idle = await _cpu(server, slice_s, slices)
         empty_bytes, here = _memory(server), 0
@@ -66,7 +71,7 @@ async def measure(server: Server, host: str, counts: tuple[int, ...], slice_s: f
 async def come_and_go(server: Server, host: str) -> list[float]:
     """Megabytes of the server after each tenth of ``JOINS`` viewers have come and gone."""
     sizes = []
-    async with server.fed(), load(server.name.split(",")[0], host, server.url) as viewers:
+    async with server.fed(), viewers_of(server, host) as viewers:
         for number in range(JOINS // JOINS_AT_ONCE):
             await viewers.ask(f"open {JOINS_AT_ONCE}")
             await viewers.ask("leave")

@@ -191,21 +191,16 @@ class Publisher:
         if source.losses.gap(first, end, now_s):
             self._stage.busy()
         else:
-            self._lose(source, end - first)
+            self._lose(source, end - first, end - 1)
 
-    def _lose(self, source: Source, count: int) -> None:
-        self._counters.packets_lost += count
-        if source.timeline.kind == "video":
-            self._stage.want_key_frame()
-
-    def _give_up(self, source: Source, sequences: list[int]) -> None:
-        """A hole before a key frame that has come since is mended by that one. The packet right before it may be its
+    def _lose(self, source: Source, count: int, newest: int) -> None:
+        """A hole of pictures needs a key frame, but not where one has come since. The packet right before it may be its
         own first."""
+        self._counters.packets_lost += count
         start = source.timeline.gop_start
-        if start is not None and max(sequences) + source.sequence_shift < start - 1:
-            self._counters.packets_lost += len(sequences)
-        else:
-            self._lose(source, len(sequences))
+        is_mended = start is not None and newest + source.sequence_shift < start - 1
+        if source.timeline.kind == "video" and not is_mended:
+            self._stage.want_key_frame()
 
     def on_rtcp(self, packet: bytes, now_s: float) -> None:
         try:
@@ -238,7 +233,7 @@ class Publisher:
                 self._counters.nacks_sent += 1
                 self._send(rtcp.nack(self._ssrc, source.ssrc, [number & SEQUENCE_MASK for number in sorted(asked)]))
             if gone:
-                self._give_up(source, gone)
+                self._lose(source, len(gone), max(gone))
             waiting = waiting or len(source.losses) > 0
         return waiting
 

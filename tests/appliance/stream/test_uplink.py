@@ -124,7 +124,7 @@ def test_a_radio_that_is_silent_for_a_third_of_a_second_is_no_narrow_link() -> N
     uplink = Uplink(LIMITS)
     sent_s = [number / 20 for number in range(120)]
     silent_s, again_s = 4.0, 4.35
-    told = {target for now_s in sent_s for target in [_observe_in_air(uplink, sent_s, now_s, silent_s, again_s)]}
+    told = {_observe_in_air(uplink, sent_s, now_s, silent_s, again_s) for now_s in sent_s}
     assert told == {Target(bitrate_bps=1_700_000, fps=30, pace_bps=None)}
 
 
