@@ -13,6 +13,9 @@ from appliance import cli as kit_cli
 from appliance.options import BOOT_FILE
 from appliance.power import FOLDER
 from appliance.settings import KitSection
+from appliance.update.source import INCOMING
+from appliance.update.trial import FOLDER as TRIALS
+from appliance.update.trial import RECORD
 from relay import cli as relay_cli
 from relay.settings import RelaySection
 
@@ -20,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 UNITS = ROOT / "systemd"
 ANALYZE = shutil.which("systemd-analyze")
 EXPOSED_AT_MOST = 2.0  # the promise; systemd's own scale of 0 to 10
+OF_UPDATES = ROOT / "image-build/layer/parta-slots.d/files/usr/lib/tmpfiles.d/parta-update.conf"
 WITHIN_S = 60
 
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="needs systemd-analyze; apt-get install systemd")
@@ -87,6 +91,19 @@ def test_the_sandbox_is_as_tight_as_promised(unit: str) -> None:
     exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", told)
     assert exposure is not None, told
     assert float(exposure.group(1)) <= EXPOSED_AT_MOST
+
+
+@needs_systemd
+def test_a_start_removes_the_bundle_of_an_update_that_lost_its_power_and_nothing_else(tmp_path: Path) -> None:
+    kept = tmp_path / TRIALS.relative_to("/")
+    kept.mkdir(parents=True)
+    for name in (INCOMING, RECORD, "0123456789abcdef.part"):
+        (kept / name).write_text("")
+    asked = ["systemd-tmpfiles", "--remove", f"--root={tmp_path}", OF_UPDATES]
+    subprocess.run(asked, timeout=WITHIN_S, check=True)
+    assert (kept / INCOMING).exists(), "an update goes on: this is no start"
+    subprocess.run([*asked, "--boot"], timeout=WITHIN_S, check=True)
+    assert {path.name for path in kept.iterdir()} == {RECORD, "0123456789abcdef.part"}
 
 
 @pytest.mark.parametrize(
