@@ -99,7 +99,7 @@ def test_a_start_removes_the_bundle_of_an_update_that_lost_its_power_and_nothing
     kept.mkdir(parents=True)
     for name in (INCOMING, RECORD, "0123456789abcdef.part"):
         (kept / name).write_text("")
-    asked = ["systemd-tmpfiles", "--remove", f"--root={tmp_path}", OF_UPDATES]
+    asked: list[str | Path] = ["systemd-tmpfiles", "--remove", f"--root={tmp_path}", OF_UPDATES]
     subprocess.run(asked, timeout=WITHIN_S, check=True)
     assert (kept / INCOMING).exists(), "an update goes on: this is no start"
     subprocess.run([*asked, "--boot"], timeout=WITHIN_S, check=True)
