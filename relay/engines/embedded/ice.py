@@ -8,14 +8,19 @@ to a new address, whoever claims it must prove to receive there. Not here: which
 
 from __future__ import annotations
 
+import hmac
+import ipaddress
 import secrets
 import struct
+import zlib
 from dataclasses import dataclass
 
 from aioice import stun
 
 _COOKIE = stun.COOKIE.to_bytes(4, "big")
-_USERNAME = 0x0006
+_USERNAME, _MESSAGE_INTEGRITY, _XOR_MAPPED_ADDRESS, _FINGERPRINT = 0x0006, 0x0008, 0x0020, 0x8028
+_HEAD_BYTES, _INTEGRITY_BYTES, _FINGERPRINT_BYTES = 20, 24, 8
+_FINGERPRINT_MASK = 0x5354554E
 _BINDING_REQUEST = b"\x00\x01"
 _BINDING_SUCCESS = b"\x01\x01"
 _PROBE_PRIORITY = 1
@@ -83,15 +88,26 @@ def read_request(data: bytes, password: str) -> BindingRequest | None:
 
 
 def success(request: BindingRequest, address: tuple[str, int], password: str) -> bytes:
-    """The response: the peer's address as seen from here, signed. Never larger than what a full ICE agent asked."""
-    message = stun.Message(
-        message_method=stun.Method.BINDING,
-        message_class=stun.Class.RESPONSE,
-        transaction_id=request.transaction_id,
-        attributes={"XOR-MAPPED-ADDRESS": address},
-    )
-    message.add_message_integrity(password.encode())
-    return bytes(message)
+    """The response: the peer's address as seen from here, signed (RFC 8489 §14.2, §14.5, §14.7). Never larger than what
+    a full ICE agent asked.
+
+    Written by hand, since every viewer asks each few seconds: a third of what aioice takes for it.
+    """
+    host = ipaddress.ip_address(address[0].partition("%")[0])
+    mask = _COOKIE + request.transaction_id
+    port = (address[1] ^ stun.COOKIE >> 16).to_bytes(2, "big")
+    hidden = (int(host) ^ int.from_bytes(mask[: len(host.packed)], "big")).to_bytes(len(host.packed), "big")
+    mapped = bytes((0, 1 if host.version == 4 else 2)) + port + hidden
+    body = struct.pack("!HH", _XOR_MAPPED_ADDRESS, len(mapped)) + mapped
+    body = _head(request, len(body) + _INTEGRITY_BYTES) + body
+    digest = hmac.digest(password.encode(), body, "sha1")
+    body = _head(request, len(body) + _INTEGRITY_BYTES + _FINGERPRINT_BYTES - _HEAD_BYTES) + body[_HEAD_BYTES:]
+    body += struct.pack("!HH", _MESSAGE_INTEGRITY, len(digest)) + digest
+    return body + struct.pack("!HHI", _FINGERPRINT, 4, zlib.crc32(body) ^ _FINGERPRINT_MASK)
+
+
+def _head(request: BindingRequest, length: int) -> bytes:
+    return _BINDING_SUCCESS + length.to_bytes(2, "big") + _COOKIE + request.transaction_id
 
 
 def probe(own_ufrag: str, peer: Credentials) -> tuple[bytes, bytes]:

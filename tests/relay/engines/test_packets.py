@@ -6,9 +6,11 @@ import os
 import struct
 import subprocess
 import sys
+from ipaddress import IPv4Address, IPv6Address
 
 import pylibsrtp
 import pytest
+from aioice import stun
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -141,6 +143,26 @@ def test_any_datagram_is_a_check_or_is_not(data: bytes) -> None:
     for datagram in (data, framed):
         assert ice.user_of(datagram) is None or datagram is framed
         assert ice.read_request(datagram, "p" * 22) is None
+
+
+@given(
+    transaction_id=st.binary(min_size=12, max_size=12),
+    address=st.ip_addresses(),
+    port=st.integers(0, 0xFFFF),
+    password=st.text(alphabet="aB3+/", min_size=22, max_size=24),
+)
+def test_the_answer_to_a_check_is_what_another_implementation_writes(
+    transaction_id: bytes, address: IPv4Address | IPv6Address, port: int, password: str
+) -> None:
+    written = stun.Message(
+        message_method=stun.Method.BINDING,
+        message_class=stun.Class.RESPONSE,
+        transaction_id=transaction_id,
+        attributes={"XOR-MAPPED-ADDRESS": (str(address), port)},
+    )
+    written.add_message_integrity(password.encode())
+    request = ice.BindingRequest(transaction_id, "", nominated=False)
+    assert ice.success(request, (str(address), port), password) == bytes(written)
 
 
 @given(st.lists(st.binary(min_size=0, max_size=400), min_size=1, max_size=12))
