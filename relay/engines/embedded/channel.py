@@ -50,8 +50,8 @@ class Channel:
         self._counters = counters
         self._clock = clock
         self._timelines: dict[Kind, Timeline] = {kind: Timeline(kind, clock()) for kind in ("video", "audio")}
-        self._pictures = FanOut(self._timelines["video"])
-        self._live: dict[Kind, dict[Outlet, None]] = {"video": self._pictures.live, "audio": {}}
+        self._fan_out = FanOut(self._timelines["video"], self._timelines["audio"])
+        self._live: dict[Kind, dict[Outlet, None]] = {"video": self._fan_out.live, "audio": self._fan_out.voices}
         self._catching_up: dict[Outlet, None] = {}
         self._waiting: dict[Outlet, None] = {}  # for a key frame
         self._leaving: dict[Outlet, Viewer] = {}  # at the end of the picture that they are getting
@@ -90,18 +90,24 @@ class Channel:
     def forward(self, timeline: Timeline, packet: Packet, now_s: float) -> None:
         """Give a packet to everybody who is live, or who has passed its place already."""
         if timeline.kind == "audio":
-            self._send(packet, self._live["audio"], now_s)
+            self._fan_out.put_voice(packet, now_s)
+            self._fan(now_s)
             return
-        late = not self._pictures.put(packet, now_s)
+        late = not self._fan_out.put(packet, now_s)
         if late:
-            self._send(packet, [*self._live["video"], *self._who_passed(packet)], now_s)
-        elif self._pictures.ready(now_s):
-            self.on_ready(self)
+            self._send(packet, [*self._fan_out.live, *self._who_passed(packet)], now_s)
         else:
-            self.busy()
+            self._fan(now_s)
         if self._sparing:
             self.busy()
         self._place_picture(timeline, packet, late, now_s)
+
+    def _fan(self, now_s: float) -> None:
+        """Send now, or look again soon."""
+        if self._fan_out.ready(now_s):
+            self.on_ready(self)
+        else:
+            self.busy()
 
     def _send(self, packet: Packet, outlets: Collection[Outlet], now_s: float) -> None:
         burst = Burst([packet], now_s)
@@ -122,10 +128,10 @@ class Channel:
     def work(self, now_s: float) -> bool:
         """Send a slice of the picture. Whether there is more to send now."""
         dropped = self._counters.send_dropped
-        self._count(*self._pictures.work(now_s), dropped)
-        if self._pictures.ready(now_s):
+        self._count(*self._fan_out.work(now_s), dropped)
+        if self._fan_out.ready(now_s):
             return True
-        if self._pictures.waiting:
+        if self._fan_out.waiting:
             self.busy()
         return False
 
@@ -207,7 +213,7 @@ class Channel:
     def _pump(self, outlet: Outlet, budget: int) -> int:
         """Let one viewer catch up, up to where the others are; how many bytes it got."""
         packets, octets, dropped = outlet.packets, outlet.octets, self._counters.send_dropped
-        if outlet.pump(budget, self._pictures.frontier, self._clock()) and not outlet.paused:
+        if outlet.pump(budget, self._fan_out.frontier, self._clock()) and not outlet.paused:
             self._live["video"][outlet] = None
         self._count(outlet.packets - packets, outlet.octets - octets, dropped)
         if not packets:
@@ -244,7 +250,7 @@ class Channel:
         self._waiting.pop(outlet, None)
         self._leaving[outlet] = viewer
         if outlet.started:
-            outlet.pause(self._pictures.frontier)
+            outlet.pause(self._fan_out.frontier)
             outlet.forget()
         self._let_leave()
         self.busy()
@@ -253,9 +259,9 @@ class Channel:
         for outlet, viewer in list(self._leaving.items()):
             if outlet.started and not outlet.paused:
                 continue
-            self._pictures.live.pop(outlet, None)
+            self._fan_out.live.pop(outlet, None)
             self._catching_up.pop(outlet, None)
-            if not self._pictures.owes(outlet):  # or it would get of a burst what it has got by then
+            if not self._fan_out.owes(outlet):  # or it would get of a burst what it has got by then
                 del self._leaving[outlet]
                 self._sparing.add(outlet, viewer.adaptation, self._clock())
 
@@ -277,9 +283,9 @@ class Channel:
         self._let_leave()
         self._spare(now_s)
         missing = self.publisher is not None and self.publisher.on_fast_tick(now_s)
-        if self._pictures.ready(now_s):
+        if self._fan_out.ready(now_s):
             self.on_ready(self)
-        return missing or bool(self._catching_up or self._leaving or self._sparing) or self._pictures.waiting
+        return missing or bool(self._catching_up or self._leaving or self._sparing) or self._fan_out.waiting
 
     def _let_catch_up(self) -> None:
         """Everybody a bit, in turn; who had none in this tick is the first in the next."""

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 
 from relay.engines.embedded import rtcp
 from relay.engines.embedded.agreement import Line, Outgoing
-from relay.engines.embedded.burst import Burst
+from relay.engines.embedded.batch import Batch
+from relay.engines.embedded.burst import Burst, Layout
 from relay.engines.embedded.counters import Counters
 from relay.engines.embedded.numbering import NEVER, Numbering
 from relay.engines.embedded.resending import Resending
@@ -33,7 +34,6 @@ class Outlet:
     """One viewer's picture or voice."""
 
     __slots__ = (
-        "_as_is_from",
         "_counters",
         "_leaving",
         "_numbering",
@@ -44,16 +44,18 @@ class Outlet:
         "_seal_rtx",
         "_shift",
         "_tag_bytes",
-        "_timed",
         "_transport",
         "_type",
+        "as_is_from",
         "cursor",
         "end",
         "octets",
         "outgoing",
         "packets",
         "reports",
+        "timed",
         "timeline",
+        "voice",
     )
 
     def __init__(
@@ -61,6 +63,8 @@ class Outlet:
     ) -> None:
         self.timeline = timeline
         self.outgoing = outgoing
+        self.timed = line.send_time  # the header extension in which the viewer reads when packets left; 0: in none
+        self.voice: Outlet | None = None  # of a picture: the same viewer's voice, if it gets any
         self.cursor: int | None = None  # next packet to catch up with; None: live, paused, or not started
         self.end = 0  # after the newest packet that was sent
         self.packets = 0
@@ -69,11 +73,10 @@ class Outlet:
         self._transport = transport
         self._counters = counters
         self._type = line.codec.payload_type
-        self._timed = line.send_time
         self._rtx_type = line.rtx
         self._rtx_sequence = secrets.randbelow(0x4000)
         self._numbering = Numbering()
-        self._as_is_from = NEVER  # the first packet that this viewer gets with the timeline's own timestamp
+        self.as_is_from = NEVER  # the first packet that this viewer gets with the timeline's own timestamp
         self._shift = 0
         self._leaving: tuple[int, int | None] | None = None  # before which packet to stop, and at which picture's end
         self._resending = Resending()
@@ -102,20 +105,20 @@ class Outlet:
     def start(self, first: int, moved: Mapping[int, int] | None = None) -> None:
         """Begin, or go on, with packet ``first``. ``moved``: timestamps that the viewer gets in place of others."""
         self._shift = self._numbering.begin(first, moved or {}).shift
-        self._as_is_from = first
+        self.as_is_from = first
         self._leaving = None
 
     def catch_up(self, pictures: Sequence[Packet]) -> None:
         """Begin with the newest group of pictures, squeezed; ``pump`` sends it."""
         self.start(pictures[0].sequence, squeeze(pictures, self.timeline.clock_rate))
         self.cursor = pictures[0].sequence
-        self._as_is_from = pictures[-1].sequence + 1
+        self.as_is_from = pictures[-1].sequence + 1
 
     def send_alone(self, first: int, moved: Mapping[int, int]) -> None:
         """Begin, or go on, with a key frame that is whole; ``pump`` sends it, and ``close`` is to follow."""
         self.start(first, moved)
         self.cursor = first
-        self._as_is_from = NEVER
+        self.as_is_from = NEVER
 
     def pause(self, frontier: int) -> None:
         """Stop at the end of the picture of which packets before ``frontier`` were sent."""
@@ -123,7 +126,7 @@ class Outlet:
         last = self.timeline.get(at - 1)
         unfinished = last is not None and not last.marker and last.sequence in self._numbering.newest
         self._leaving = at, last.timestamp if last is not None and unfinished else None
-        self._as_is_from = NEVER
+        self.as_is_from = NEVER
         if not unfinished:
             self._leave(at)
 
@@ -138,7 +141,7 @@ class Outlet:
 
     def close(self, end: int) -> None:
         """Stop before packet ``end``, all before which were sent."""
-        self._as_is_from = NEVER
+        self.as_is_from = NEVER
         self._leave(end)
 
     def admit(self, sequence: int) -> bool:
@@ -169,10 +172,16 @@ class Outlet:
         self.cursor = cursor if cursor < end else None
         return self.cursor is None
 
-    def send(self, burst: Burst) -> None:
-        """Rewrite, seal, send. What this viewer does not get is left out."""
-        shift = self._shift
-        if burst.first < self._as_is_from:
+    def send(self, burst: Burst, batch: Batch | None = None) -> None:
+        """Rewrite, seal, send, with the voice that rides along. What this viewer does not get is left out. ``batch``:
+        in which it leaves with other viewers'."""
+        shift, along = self._shift, burst.voice
+        voice = self.voice if along is not None else None
+        rewritten = burst.first < self.as_is_from
+        if along is not None and voice is not None and (rewritten or along.first < voice.as_is_from):
+            voice.send(along)  # by itself
+            voice = None
+        if rewritten:
             own, shift = self._own(burst.packets)
             if not own:
                 return
@@ -180,13 +189,28 @@ class Outlet:
         path = self._transport.path
         if path is None:
             return
-        layout = burst.layout(self._tag_bytes, self._timed)
+        number = batch.peers if batch is not None else 0
+        layout = burst.layout(self._tag_bytes, self.timed, voice.timed if voice is not None else None, number)
         try:
-            self._seal_burst(layout, self._type, shift)
+            self._seal_burst(layout.buffer, layout.slots, self._type, shift)
+            if voice is not None:
+                voice.seal_along(layout)
         except SrtpError:
-            self._counters.send_failed += len(burst.packets)
+            self._counters.send_failed += len(layout.slots) + len(layout.voice_slots)
             return
-        path.send_runs(layout.runs)
+        if batch is None:
+            path.send_runs(layout.runs)
+        else:
+            batch.add(path, layout.runs)
+        self._count(burst)
+        if along is not None and voice is not None:
+            voice._count(along)  # noqa: SLF001 - an outlet's own method
+
+    def seal_along(self, layout: Layout) -> None:
+        """Seal what is of this voice in the layout of a picture. Raises ``SrtpError``."""
+        self._seal_burst(layout.buffer, layout.voice_slots, self._type, self._shift)
+
+    def _count(self, burst: Burst) -> None:
         self.packets += len(burst.packets)
         self.octets += burst.octets
         if burst.end > self.end:
@@ -254,8 +278,8 @@ class Outlet:
         sequence = self._rtx_sequence & SEQUENCE_MASK
         timestamp = stretch.moved.get(packet.timestamp, packet.timestamp)
         first, extension = VERSION, b""
-        if self._timed:
-            first, extension = VERSION | EXTENDED, send_time(self._timed, now_s)
+        if self.timed:
+            first, extension = VERSION | EXTENDED, send_time(self.timed, now_s)
         header = _pack(first, packet.marker | payload_type, sequence, timestamp, self.outgoing.rtx_ssrc)
         original = (index & SEQUENCE_MASK).to_bytes(2, "big")
         try:

@@ -7,13 +7,14 @@ sealed again. libsrtp opens everything, and seals for the peers that know only A
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import pylibsrtp
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from relay.engines.embedded.burst import Layout
+from relay.engines.embedded.burst import Slot
 from relay.engines.embedded.dtls import AEAD_AES_128_GCM, Profile, SrtpKeys
 from relay.engines.embedded.rtp import HEADER, SEQUENCE_MASK
 
@@ -42,9 +43,9 @@ class StreamSealer(Protocol):
         must never be used with other content. Raises ``SrtpError``."""
         ...
 
-    def seal_burst(self, layout: Layout, payload_type: int, shift: int) -> None:
-        """Write the packets of a burst into its buffer, sealed; packet ``n`` gets index ``n + shift``, of which the
-        same is true. Raises ``SrtpError``."""
+    def seal_burst(self, buffer: bytearray, slots: Sequence[Slot], payload_type: int, shift: int) -> None:
+        """Write packets into their places in a burst's buffer, sealed; packet ``n`` gets index ``n + shift``, of which
+        the same is true. Raises ``SrtpError``."""
         ...
 
 
@@ -87,10 +88,10 @@ class _GcmStream:
     def seal(self, header: bytes, payload: bytes, index: int) -> bytes:
         return header + self._encrypt((self._iv ^ index).to_bytes(12, "big"), payload, header)
 
-    def seal_burst(self, layout: Layout, payload_type: int, shift: int) -> None:
+    def seal_burst(self, buffer: bytearray, slots: Sequence[Slot], payload_type: int, shift: int) -> None:
         """The engine's innermost loop: every packet to every viewer passes here."""
-        encrypt_into, iv, ssrc, buffer = self._encrypt_into, self._iv, self._ssrc, layout.buffer
-        for first, sequence, timestamp, marker, payload, at, header, body in layout.slots:
+        encrypt_into, iv, ssrc = self._encrypt_into, self._iv, self._ssrc
+        for first, sequence, timestamp, marker, payload, at, header, body in slots:
             index = sequence + shift
             _pack_into(buffer, at, first, marker | payload_type, index & SEQUENCE_MASK, timestamp, ssrc)
             encrypt_into((iv ^ index).to_bytes(12, "big"), payload, header, body)
@@ -131,11 +132,11 @@ class _LibStream:
         except (pylibsrtp.Error, ValueError) as error:
             raise SrtpError(f"packet {index} cannot be sealed: {error}") from error
 
-    def seal_burst(self, layout: Layout, payload_type: int, shift: int) -> None:
-        for first, sequence, timestamp, marker, payload, at, header, body in layout.slots:
+    def seal_burst(self, buffer: bytearray, slots: Sequence[Slot], payload_type: int, shift: int) -> None:
+        for first, sequence, timestamp, marker, payload, at, header, body in slots:
             index = sequence + shift
-            _pack_into(layout.buffer, at, first, marker | payload_type, index & SEQUENCE_MASK, timestamp, self._ssrc)
-            layout.buffer[at : at + len(header) + len(body)] = self.seal(bytes(header), payload, index)
+            _pack_into(buffer, at, first, marker | payload_type, index & SEQUENCE_MASK, timestamp, self._ssrc)
+            buffer[at : at + len(header) + len(body)] = self.seal(bytes(header), payload, index)
 
 
 class _LibSealer:

@@ -21,6 +21,7 @@ from copy import copy
 from relay.engines.embedded.burst import SOL_UDP, UDP_SEGMENT, Run
 from relay.engines.embedded.counters import Counters
 from relay.engines.embedded.doorkeeper import keep_door, turned_away
+from relay.engines.embedded.memory import InMemory
 
 Address = tuple[str, int] | tuple[str, int, int, int]
 Ancillary = Sequence[tuple[int, int, bytes]]
@@ -44,16 +45,19 @@ _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUP
 class Path:
     """The way to one peer: which socket, which remote address, and which local address if it must be named."""
 
-    __slots__ = ("_ancillary", "_counters", "_segments", "address", "give_back", "local", "socket")
+    __slots__ = ("_ancillary", "_counters", "_segments", "address", "give_back", "is_plain", "local", "name", "socket")
 
     def __init__(self, sock: socket.socket, address: Address, ancillary: Ancillary, counters: Counters) -> None:
         self.socket = sock
         self.address = address
         self.local = _local_address(ancillary)
+        self.name: InMemory | None = None  # the address, as ``batch.py`` has the kernel read it
         self.give_back: Callable[[], None] = lambda: None
         self._counters = counters
         self._ancillary = _source_to_name(address, ancillary)
         self._segments = knows_segments(sock)
+        #: Whether a datagram's address is all that the kernel must be told, and it cuts what is to be cut.
+        self.is_plain = self._segments and self._ancillary is None
 
     def is_of(self, sock: socket.socket, address: Address, ancillary: Ancillary) -> bool:
         """Whether a datagram that came so came along this way. Cheap, where making another one is not."""
@@ -82,7 +86,7 @@ class Path:
         for run in runs:
             if run.ancillary is None:
                 self.send(run.view)
-            elif not self._segments or not self._send_segments(run.view, run.ancillary, len(run.parts)):
+            elif not self._segments or not self._send_segments(run.view, run.ancillary, run.count):
                 for part in run.parts:
                     self.send(part)
 
@@ -96,7 +100,7 @@ class Path:
             self._counters.send_blocked += count
         except OSError as error:
             if error.errno in _NO_SEGMENTS:
-                self._segments = False
+                self._segments = self.is_plain = False
                 return False
             self._counters.send_failed += count
         return True

@@ -80,6 +80,8 @@ class Viewer:
         for line in self.agreement.lines:
             timeline = self._audience.timeline(line.kind)
             self.outlets[line.kind] = Outlet(timeline, line, self.outgoing[line.kind], transport, self._counters)
+        if "video" in self.outlets:
+            self.outlets["video"].voice = self.outlets.get("audio")
 
     def detach(self) -> None:
         """The session is over: let go of what knows the viewer, so that all of it is freed now, OpenSSL's part too.

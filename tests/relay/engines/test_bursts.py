@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.engines.embedded import EmbeddedEngine, rtcp, srtp
+from relay.engines.embedded import EmbeddedEngine, fanout, rtcp, srtp
 from relay.engines.embedded.burst import (
     MOST_PADDING,
     MOST_RUN_BYTES,
@@ -21,23 +20,14 @@ from relay.engines.embedded.burst import (
     Burst,
     Layout,
     Run,
+    Slot,
     even_out,
     runs,
 )
 from relay.engines.embedded.counters import Counters
-from relay.engines.embedded.fanout import (
-    CREDIT_BYTES,
-    DRAIN_S,
-    HOLD_S,
-    PACE_BYTES_PER_S,
-    SLICE_PACKETS,
-    FanOut,
-)
 from relay.engines.embedded.rtp import HEADER, MARKER, PADDED, VERSION, Packet, read
-from relay.engines.embedded.timeline import Timeline
-from relay.engines.embedded.turns import Turns
 from relay.engines.embedded.udp import Path
-from tests.relay.engines.raw_peer import DELTA, KEY, Camera, Rtp, raw_publisher, raw_viewer
+from tests.relay.engines.raw_peer import AUDIO, DELTA, KEY, Camera, Rtp, raw_publisher, raw_viewer
 from tests.relay.engines.waiting import until_counted
 
 TAG_BYTES = 16
@@ -76,7 +66,7 @@ def of_sizes(sizes: list[int]) -> list[Packet]:
 def test_what_a_publisher_cut_a_byte_or_two_apart_leaves_in_one_run() -> None:
     packets = of_sizes([1210, 1210, 1209, 1209, 1208, 300])
     layout = Burst(packets, 0.0).layout(TAG_BYTES)
-    assert [len(run.parts) for run in layout.runs] == [6]
+    assert [run.count for run in layout.runs] == [6]
     assert [packet.padding for packet in packets] == [0, 0, 1, 1, 2, 0]
 
 
@@ -151,9 +141,8 @@ def test_a_path_that_refuses_to_cut_sends_singly_from_then_on(ends: tuple[socket
     counters = Counters()
     path = Path(sender, receiver.getsockname(), (), counters)
     view = memoryview(bytes(80_000))
-    refused = Run(view, 60_000, [view[:500], view[500:1000]])
-    path.send_runs([refused])
-    assert [len(receiver.recv(2000)) for _ in range(2)] == [500, 500]
+    path.send_runs([Run(view, 60_000, 2)])
+    assert [len(receiver.recv(70_000)) for _ in range(2)] == [60_000, 20_000]
     assert path._segments is False
     assert counters.send_dropped == 0
 
@@ -161,11 +150,13 @@ def test_a_path_that_refuses_to_cut_sends_singly_from_then_on(ends: tuple[socket
 # -- never twice
 
 
+@pytest.mark.parametrize("many", [1, fanout.MANY])
 @pytest.mark.parametrize("seed", range(4))
 async def test_no_number_is_ever_sealed_with_two_contents(
-    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch, seed: int
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch, seed: int, many: int
 ) -> None:
     """AES-GCM forgives nothing: one nonce for two contents gives the key's authentication away (RFC 7714 §8.4)."""
+    monkeypatch.setattr(fanout, "MANY", many)  # 1: voice rides with pictures
     contents = recorded_seals(monkeypatch)
     hand = random.Random(seed)
     async with raw_publisher(engine) as publisher:
@@ -192,9 +183,11 @@ def recorded_seals(monkeypatch: pytest.MonkeyPatch) -> dict[int, set[bytes]]:
     contents: dict[int, set[bytes]] = {}
     burst, single = srtp._GcmStream.seal_burst, srtp._GcmStream.seal
 
-    def seal_burst(self: srtp._GcmStream, layout: Layout, payload_type: int, shift: int) -> None:
-        burst(self, layout, payload_type, shift)
-        for _, sequence, _, _, payload, _, header, _ in layout.slots:
+    def seal_burst(
+        self: srtp._GcmStream, buffer: bytearray, slots: Sequence[Slot], payload_type: int, shift: int
+    ) -> None:
+        burst(self, buffer, slots, payload_type, shift)
+        for _, sequence, _, _, payload, _, header, _ in slots:
             contents.setdefault(self._iv ^ (sequence + shift), set()).add(bytes(header) + payload)
 
     def seal(self: srtp._GcmStream, header: bytes, payload: bytes, index: int) -> bytes:
@@ -217,9 +210,14 @@ def cut(camera: Camera, hand: random.Random) -> list[Rtp]:
     return packets
 
 
+def said(number: int, hand: random.Random) -> Rtp:
+    """A packet of voice, each of another size."""
+    return Rtp(AUDIO, False, 500 + number, 960 * number, 0x2222, b"opus" + bytes([number]) * (1 + hand.randrange(60)))
+
+
 def shaken(camera: Camera, hand: random.Random) -> list[Rtp]:
     """A lesson's packets as a bad network brings them: some late, some twice, some never."""
-    packets = [packet for _ in range(60) for packet in cut(camera, hand)]
+    packets = [packet for number in range(60) for packet in (*cut(camera, hand), said(number, hand))]
     order = sorted(range(len(packets)), key=lambda number: number + (hand.random() * 8 if number % 20 else 0))
     kept = [number for number in order if hand.random() > 0.05 or number == 0]
     return [packets[number] for number in kept for _ in range(1 + (hand.random() < 0.1))]
@@ -233,119 +231,3 @@ async def send_in_parts(engine: EmbeddedEngine, publisher: object, packets: list
         for packet in part:
             publisher.send(packet)  # type: ignore[attr-defined]
         await until_counted(engine, "datagrams_received", int(before) + len(part))
-
-
-# -- paced
-
-
-@dataclass(eq=False)
-class Lane:
-    """A viewer, who notes what it is sent and when."""
-
-    now_s: list[float]
-    got: list[tuple[float, int]] = field(default_factory=list)
-    sequences: list[int] = field(default_factory=list)
-
-    def send(self, burst: Burst) -> None:
-        """As an outlet's."""
-        self.got.append((self.now_s[0], burst.octets))
-        self.sequences += [packet.sequence for packet in burst.packets]
-
-
-class Hall:
-    """A fan-out to some lanes, on a clock that goes when it is told to."""
-
-    def __init__(self, viewers: int) -> None:
-        self.now_s = [100.0]
-        self.timeline = Timeline("video", self.now_s[0])
-        self.fan_out = FanOut(self.timeline)
-        self.lanes = [Lane(self.now_s) for _ in range(viewers)]
-        self.fan_out.live.update(dict.fromkeys(self.lanes))  # type: ignore[arg-type]
-
-    def put(self, packets: list[Packet]) -> None:
-        """The publisher's packets arrive, now."""
-        for packet in packets:
-            assert self.timeline.put(packet, self.now_s[0])
-            assert self.fan_out.put(packet, self.now_s[0])
-
-    def run_s(self, length_s: float) -> list[int]:
-        """Let time pass in milliseconds; how many packets each slice sent."""
-        slices = []
-        for _ in range(round(length_s * 1000)):
-            while self.fan_out.ready(self.now_s[0]):
-                slices.append(self.fan_out.work(self.now_s[0])[0])
-            self.now_s[0] += 0.001
-        return slices
-
-
-def test_a_complete_picture_leaves_at_once_and_in_order_to_everybody() -> None:
-    hall = Hall(viewers=3)
-    hall.put(picture(0, 8))
-    assert hall.fan_out.work(hall.now_s[0]) == (24, 24 * PAYLOAD_BYTES)
-    assert all(lane.sequences == list(range(8)) for lane in hall.lanes)
-    assert not hall.fan_out.waiting
-
-
-def test_an_incomplete_picture_waits_a_moment_and_no_longer() -> None:
-    hall = Hall(viewers=1)
-    hall.put(picture(0, 8)[:3])
-    assert not hall.fan_out.ready(hall.now_s[0])
-    hall.run_s(HOLD_S + 0.002)
-    assert hall.lanes[0].sequences == [0, 1, 2]
-    assert hall.lanes[0].got[0][0] - 100.0 <= HOLD_S + 0.001
-
-
-def test_a_key_frame_does_not_reach_a_home_router_as_one_burst() -> None:
-    hall = Hall(viewers=2)
-    key_frame = picture(0, 100)
-    octets = sum(len(packet.payload) for packet in key_frame)
-    hall.put(key_frame)
-    hall.run_s(1.0)
-    for lane in hall.lanes:
-        assert lane.sequences == list(range(100))
-        rate = max(PACE_BYTES_PER_S, octets / DRAIN_S)
-        for at_s, _ in lane.got:
-            by_then = sum(size for when_s, size in lane.got if when_s <= at_s)
-            assert by_then <= 2 * CREDIT_BYTES + (at_s - 100.0) * rate
-        assert lane.got[-1][0] - lane.got[0][0] <= DRAIN_S
-
-
-def test_a_slice_ends_soon_whatever_the_number_of_viewers() -> None:
-    hall = Hall(viewers=500)
-    hall.put(picture(0, 30))
-    slices = hall.run_s(0.2)
-    assert sum(slices) == 500 * 30
-    assert max(slices) <= SLICE_PACKETS + 30
-    assert all(lane.sequences == list(range(30)) for lane in hall.lanes)
-
-
-def test_what_comes_late_is_told_from_what_waits() -> None:
-    hall = Hall(viewers=1)
-    packets = picture(0, 4)
-    hall.put([packets[0], *packets[2:]])
-    hall.run_s(0.01)
-    assert hall.timeline.put(packets[1], hall.now_s[0])
-    assert not hall.fan_out.put(packets[1], hall.now_s[0]), "it is the channel's to send, now"
-
-
-async def test_lessons_take_turns_slice_by_slice() -> None:
-    order: list[str] = []
-    done = asyncio.Event()
-
-    class Lesson:
-        def __init__(self, name: str, slices: int) -> None:
-            self.name, self.slices = name, slices
-
-        def work(self, now_s: float) -> bool:
-            order.append(self.name)
-            self.slices -= 1
-            if len(order) == 5:
-                done.set()
-            return self.slices > 0
-
-    turns = Turns()
-    turns.add(Lesson("long", 4))  # type: ignore[arg-type]
-    turns.add(Lesson("short", 1))  # type: ignore[arg-type]
-    await asyncio.wait_for(done.wait(), 5)
-    turns.close()
-    assert order == ["long", "short", "long", "long", "long"]
