@@ -58,7 +58,7 @@ ADAPTERS: Mapping[str, tuple[str, ...]] = {
 #: Third-party code that is hard to replace: at most one module of each program knows it.
 ONE_MODULE = (
     *("picamera2", "libcamera", "gpiozero", "lgpio", "gpiod", "pyaudio", "systemd"),
-    *("aiortc", "aioice", "zeroconf", "OpenSSL", "pylibsrtp", "obstore"),
+    *("aiortc", "aioice", "zeroconf", "OpenSSL", "pylibsrtp", "nacl", "obstore"),
 )
 #: Of these, what a laptop may lack, and what is slow to load, is imported inside the function that opens it.
 INSIDE_A_FUNCTION = (

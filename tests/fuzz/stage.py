@@ -6,12 +6,11 @@ Not for tests that ask whether media arrive: those run an engine (``tests/relay/
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
 from typing import cast
 
 from relay.engines.embedded import agreement, dtls, sdp
 from relay.engines.embedded.agreement import Agreement
-from relay.engines.embedded.burst import Slot
+from relay.engines.embedded.burst import Layout
 from relay.engines.embedded.channel import Channel
 from relay.engines.embedded.counters import Counters
 from relay.engines.embedded.demux import Demux
@@ -73,12 +72,14 @@ class Page:
         assert before == header + payload, f"index {index} seals two contents"
         return header + payload + bytes(Ledger.tag_bytes)
 
-    def seal_burst(self, buffer: bytearray, slots: Sequence[Slot], payload_type: int, shift: int) -> None:
+    def seal_burst(self, layout: Layout, payload_type: int, shift: int, *, riding: bool = False) -> None:
         """A burst."""
-        for first, sequence, timestamp, marker, payload, at, header, body in slots:
+        for first, sequence, timestamp, marker, payload, at, header, body in layout.of(riding=riding):
             index = sequence + shift
             second = marker | payload_type
-            HEADER.pack_into(buffer, at, first, second, index & SEQUENCE_MASK, timestamp & 0xFFFFFFFF, self._ssrc)
+            HEADER.pack_into(
+                layout.buffer, at, first, second, index & SEQUENCE_MASK, timestamp & 0xFFFFFFFF, self._ssrc
+            )
             body[:] = self.seal(bytes(header), payload, index)[len(header) :]
 
 

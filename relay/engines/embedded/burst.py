@@ -93,15 +93,21 @@ class Plan:
 
 
 class Layout:
-    """The bytes of a burst for one viewer at a time: its own packets' places, those of the voice, and what is sent."""
+    """The bytes of a burst for one viewer at a time: its own packets' places, those of the voice, and what is sent.
+    ``places``: the same for whoever needs them as pointers (``srtp.py``)."""
 
-    __slots__ = ("buffer", "runs", "slots", "voice_slots")
+    __slots__ = ("buffer", "places", "runs", "slots", "voice_slots")
 
     def __init__(self, buffer: bytearray, cut: list[Run], slots: list[Slot], voice_slots: list[Slot]) -> None:
         self.buffer = buffer
+        self.places: list[tuple[object, object]] | None = None
         self.runs = cut
         self.slots = slots
         self.voice_slots = voice_slots
+
+    def of(self, *, riding: bool) -> list[Slot]:
+        """The places of its own packets, or of the voice that is ``riding`` along."""
+        return self.voice_slots if riding else self.slots
 
 
 class Burst:

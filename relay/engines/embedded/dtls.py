@@ -53,9 +53,10 @@ class Profile:
     salt_bytes: int
 
 
+AEAD_AES_256_GCM = Profile(b"SRTP_AEAD_AES_256_GCM", 32, 12)
 AEAD_AES_128_GCM = Profile(b"SRTP_AEAD_AES_128_GCM", 16, 12)
 AES128_CM_SHA1_80 = Profile(b"SRTP_AES128_CM_SHA1_80", 16, 14)
-PROFILES = (AEAD_AES_128_GCM, AES128_CM_SHA1_80)  # in order of preference
+PROFILES = (AEAD_AES_128_GCM, AEAD_AES_256_GCM, AES128_CM_SHA1_80)  # in order of preference, if nothing else decides
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 from relay.engines.base import NOBODY, Answer, ChannelDelivery, PictureChoice, ViewerPicture
 from relay.engines.embedded import agreement as agreements
-from relay.engines.embedded import sdp
+from relay.engines.embedded import sdp, srtp
 from relay.engines.embedded.addresses import candidates
 from relay.engines.embedded.agreement import Agreement, Candidate, Local
 from relay.engines.embedded.channel import FAST_TICK_S, Channel
 from relay.engines.embedded.counters import Counters
 from relay.engines.embedded.demux import Demux
-from relay.engines.embedded.dtls import PROFILES, Endpoint, Fingerprint, Profile
+from relay.engines.embedded.dtls import Endpoint, Fingerprint, Profile
 from relay.engines.embedded.ice import HOUSE
 from relay.engines.embedded.publisher import Publisher
 from relay.engines.embedded.transport import Transport, new_generation
@@ -61,12 +61,12 @@ class EmbeddedEngine:
         host: str = "",
         advertise: tuple[str, ...] = (),
         max_sessions: int = 2000,
-        srtp_profiles: tuple[Profile, ...] = PROFILES,
+        srtp_profiles: tuple[Profile, ...] = (),
     ) -> None:
         self._host, self._wanted_port, self._advertise = host, port, advertise
         self._max_sessions = max_sessions
         self._counters = Counters()
-        self._endpoint = Endpoint(srtp_profiles)
+        self._endpoint = Endpoint(srtp_profiles or srtp.preferred())
         self._udp = UdpPort(self._counters, HOUSE)
         self._demux = Demux(self._counters, time.monotonic, self._udp.own)
         self._candidates: tuple[Candidate, ...] = ()

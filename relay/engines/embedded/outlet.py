@@ -192,7 +192,7 @@ class Outlet:
         number = batch.peers if batch is not None else 0
         layout = burst.layout(self._tag_bytes, self.timed, voice.timed if voice is not None else None, number)
         try:
-            self._seal_burst(layout.buffer, layout.slots, self._type, shift)
+            self._seal_burst(layout, self._type, shift)
             if voice is not None:
                 voice.seal_along(layout)
         except SrtpError:
@@ -208,7 +208,7 @@ class Outlet:
 
     def seal_along(self, layout: Layout) -> None:
         """Seal what is of this voice in the layout of a picture. Raises ``SrtpError``."""
-        self._seal_burst(layout.buffer, layout.voice_slots, self._type, self._shift)
+        self._seal_burst(layout, self._type, self._shift, riding=True)
 
     def _count(self, burst: Burst) -> None:
         self.packets += len(burst.packets)

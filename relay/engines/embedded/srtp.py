@@ -1,22 +1,23 @@
 """SRTP and SRTCP (RFC 3711, RFC 7714): opening what peers send, and sealing what they get.
 
-The only module that knows libsrtp. AES-GCM, which nearly every viewer negotiates, is sealed by ``cryptography``
-directly: half the time per packet, and the packet index is given rather than guessed, so that old packets can be
-sealed again. libsrtp opens everything, and seals for the peers that know only AES-CM with HMAC-SHA1.
+The only module that knows libsrtp. AES-GCM, which nearly every viewer negotiates, is sealed directly: half the time per
+packet, and the packet index is given rather than guessed, so that old packets can be sealed again. With keys of 256
+bits by libsodium, where that is to be had: its call is the cheapest (``sodium.py``), so these are preferred then. Else
+by ``cryptography``. libsrtp opens everything, and seals for the peers that know only AES-CM with HMAC-SHA1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import pylibsrtp
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from relay.engines.embedded.burst import Slot
-from relay.engines.embedded.dtls import AEAD_AES_128_GCM, Profile, SrtpKeys
+from relay.engines.embedded.burst import Layout
+from relay.engines.embedded.dtls import AEAD_AES_128_GCM, AEAD_AES_256_GCM, PROFILES, Profile, SrtpKeys
 from relay.engines.embedded.rtp import HEADER, SEQUENCE_MASK
+from relay.engines.embedded.sodium import SODIUM, Sodium
 
 REPLAY_WINDOW = 1024  # packets: a retransmission may come a second late
 MAX_SOURCES = 16  # per peer: voice, picture, their retransmissions, a few restarts
@@ -25,7 +26,9 @@ _RTP_KEY, _RTP_SALT, _RTCP_KEY, _RTCP_SALT = 0, 2, 3, 5  # labels of RFC 3711 §
 _SRTCP_ENCRYPTED = 0x80000000
 _GCM_TAG_BYTES, _SHA1_TAG_BYTES = 16, 10
 _pack_into = HEADER.pack_into
+_GCM = (AEAD_AES_128_GCM, AEAD_AES_256_GCM)
 _LIBSRTP = {
+    AEAD_AES_256_GCM.name: pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
     AEAD_AES_128_GCM.name: pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
     b"SRTP_AES128_CM_SHA1_80": pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
 }
@@ -43,9 +46,9 @@ class StreamSealer(Protocol):
         must never be used with other content. Raises ``SrtpError``."""
         ...
 
-    def seal_burst(self, buffer: bytearray, slots: Sequence[Slot], payload_type: int, shift: int) -> None:
-        """Write packets into their places in a burst's buffer, sealed; packet ``n`` gets index ``n + shift``, of which
-        the same is true. Raises ``SrtpError``."""
+    def seal_burst(self, layout: Layout, payload_type: int, shift: int, *, riding: bool = False) -> None:
+        """Write a burst's packets, or the voice that is ``riding`` along, into its buffer, sealed; packet ``n`` gets
+        index ``n + shift``, of which the same is true. Raises ``SrtpError``."""
         ...
 
 
@@ -65,11 +68,16 @@ class Sealer(Protocol):
 
 def sealer(keys: SrtpKeys) -> Sealer:
     """What seals for the peer with whom ``keys`` were agreed."""
-    return _GcmSealer(keys) if keys.profile == AEAD_AES_128_GCM else _LibSealer(keys)
+    return _GcmSealer(keys) if keys.profile in _GCM else _LibSealer(keys)
+
+
+def preferred() -> tuple[Profile, ...]:
+    """The profiles in the order of what they cost this machine."""
+    return PROFILES if SODIUM is None else tuple(sorted(PROFILES, key=lambda profile: profile != AEAD_AES_256_GCM))
 
 
 def derive(key: bytes, salt: bytes, label: int, size: int) -> bytes:
-    """A session key or salt (RFC 3711 §4.3.3, key derivation rate 0): AES-CM over the label."""
+    """A session key or salt (RFC 3711 §4.3.3, key derivation rate 0; RFC 7714 §11): AES-CM over the label."""
     x = bytearray(salt.ljust(16, b"\0"))  # a 96-bit salt is extended on the right (RFC 7714 §11)
     x[7] ^= label
     encryptor = Cipher(algorithms.AES(key), modes.CTR(bytes(x))).encryptor()
@@ -88,13 +96,42 @@ class _GcmStream:
     def seal(self, header: bytes, payload: bytes, index: int) -> bytes:
         return header + self._encrypt((self._iv ^ index).to_bytes(12, "big"), payload, header)
 
-    def seal_burst(self, buffer: bytearray, slots: Sequence[Slot], payload_type: int, shift: int) -> None:
-        """The engine's innermost loop: every packet to every viewer passes here."""
-        encrypt_into, iv, ssrc = self._encrypt_into, self._iv, self._ssrc
-        for first, sequence, timestamp, marker, payload, at, header, body in slots:
+    def seal_burst(self, layout: Layout, payload_type: int, shift: int, *, riding: bool = False) -> None:
+        """The engine's innermost loop: every packet to every viewer passes here, or through the one below."""
+        encrypt_into, iv, ssrc, buffer = self._encrypt_into, self._iv, self._ssrc, layout.buffer
+        for first, sequence, timestamp, marker, payload, at, header, body in layout.of(riding=riding):
             index = sequence + shift
             _pack_into(buffer, at, first, marker | payload_type, index & SEQUENCE_MASK, timestamp, ssrc)
             encrypt_into((iv ^ index).to_bytes(12, "big"), payload, header, body)
+
+
+class _SodiumStream(_GcmStream):
+    """With keys of 256 bits."""
+
+    __slots__ = ("_key", "_sodium")
+
+    def __init__(self, sodium: Sodium, key: bytes, aead: AESGCM, salt: int, ssrc: int) -> None:
+        super().__init__(aead, salt, ssrc)
+        self._sodium = sodium
+        self._key = key
+
+    def seal_burst(self, layout: Layout, payload_type: int, shift: int, *, riding: bool = False) -> None:
+        sodium, key, iv, ssrc, buffer = self._sodium, self._key, self._iv, self._ssrc, layout.buffer
+        encrypt, null = sodium.encrypt, sodium.null
+        places = layout.places
+        if places is None:
+            offsets = [(slot[5], slot[5] + len(slot[6])) for slot in (*layout.slots, *layout.voice_slots)]
+            places = layout.places = sodium.places(buffer, offsets)
+        slots, here = layout.slots, places
+        if riding:
+            slots, here = layout.voice_slots, places[len(slots) :]
+        for (first, sequence, timestamp, marker, payload, at, header, _), (clear, body) in zip(
+            slots, here, strict=False
+        ):
+            index = sequence + shift
+            _pack_into(buffer, at, first, marker | payload_type, index & SEQUENCE_MASK, timestamp, ssrc)
+            nonce = (iv ^ index).to_bytes(12, "big")
+            encrypt(body, null, payload, len(payload), clear, len(header), null, nonce, key)
 
 
 class _GcmSealer:
@@ -102,13 +139,16 @@ class _GcmSealer:
 
     def __init__(self, keys: SrtpKeys) -> None:
         key, salt = keys.local_key, keys.local_salt
-        self._rtp = AESGCM(derive(key, salt, _RTP_KEY, 16))
+        self._rtp_key = derive(key, salt, _RTP_KEY, len(key))
+        self._rtp = AESGCM(self._rtp_key)
         self._rtp_salt = int.from_bytes(derive(key, salt, _RTP_SALT, 12), "big")
-        self._rtcp = AESGCM(derive(key, salt, _RTCP_KEY, 16))
+        self._rtcp = AESGCM(derive(key, salt, _RTCP_KEY, len(key)))
         self._rtcp_salt = int.from_bytes(derive(key, salt, _RTCP_SALT, 12), "big")
         self._rtcp_index = 0
 
     def stream(self, ssrc: int) -> StreamSealer:
+        if SODIUM is not None and len(self._rtp_key) == AEAD_AES_256_GCM.key_bytes:
+            return _SodiumStream(SODIUM, self._rtp_key, self._rtp, self._rtp_salt, ssrc)
         return _GcmStream(self._rtp, self._rtp_salt, ssrc)
 
     def seal_rtcp(self, packet: bytes) -> bytes:
@@ -132,8 +172,9 @@ class _LibStream:
         except (pylibsrtp.Error, ValueError) as error:
             raise SrtpError(f"packet {index} cannot be sealed: {error}") from error
 
-    def seal_burst(self, buffer: bytearray, slots: Sequence[Slot], payload_type: int, shift: int) -> None:
-        for first, sequence, timestamp, marker, payload, at, header, body in slots:
+    def seal_burst(self, layout: Layout, payload_type: int, shift: int, *, riding: bool = False) -> None:
+        buffer = layout.buffer
+        for first, sequence, timestamp, marker, payload, at, header, body in layout.of(riding=riding):
             index = sequence + shift
             _pack_into(buffer, at, first, marker | payload_type, index & SEQUENCE_MASK, timestamp, self._ssrc)
             buffer[at : at + len(header) + len(body)] = self.seal(bytes(header), payload, index)

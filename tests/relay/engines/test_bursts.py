@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 
@@ -20,7 +20,6 @@ from relay.engines.embedded.burst import (
     Burst,
     Layout,
     Run,
-    Slot,
     even_out,
     runs,
 )
@@ -181,20 +180,24 @@ def recorded_seals(monkeypatch: pytest.MonkeyPatch) -> dict[int, set[bytes]]:
     """Every nonce that media is sealed with from now on, and all the contents that it was used for. A session's random
     salt is in its nonces, so that those of two sessions differ."""
     contents: dict[int, set[bytes]] = {}
-    burst, single = srtp._GcmStream.seal_burst, srtp._GcmStream.seal
+    single = srtp._GcmStream.seal
 
-    def seal_burst(
-        self: srtp._GcmStream, buffer: bytearray, slots: Sequence[Slot], payload_type: int, shift: int
-    ) -> None:
-        burst(self, buffer, slots, payload_type, shift)
-        for _, sequence, _, _, payload, _, header, _ in slots:
-            contents.setdefault(self._iv ^ (sequence + shift), set()).add(bytes(header) + payload)
+    def recorded(burst: Callable[..., None]) -> Callable[..., None]:
+        def seal_burst(
+            self: srtp._GcmStream, layout: Layout, payload_type: int, shift: int, *, riding: bool = False
+        ) -> None:
+            burst(self, layout, payload_type, shift, riding=riding)
+            for _, sequence, _, _, payload, _, header, _ in layout.of(riding=riding):
+                contents.setdefault(self._iv ^ (sequence + shift), set()).add(bytes(header) + payload)
+
+        return seal_burst
 
     def seal(self: srtp._GcmStream, header: bytes, payload: bytes, index: int) -> bytes:
         contents.setdefault(self._iv ^ index, set()).add(header + payload)
         return single(self, header, payload, index)
 
-    monkeypatch.setattr(srtp._GcmStream, "seal_burst", seal_burst)
+    for kind in (srtp._GcmStream, srtp._SodiumStream):
+        monkeypatch.setattr(kind, "seal_burst", recorded(kind.seal_burst))
     monkeypatch.setattr(srtp._GcmStream, "seal", seal)
     return contents
 

@@ -7,8 +7,8 @@ import itertools
 
 import pytest
 
-from relay.engines.embedded import EmbeddedEngine, channel
-from relay.engines.embedded.dtls import AEAD_AES_128_GCM, AES128_CM_SHA1_80, Profile
+from relay.engines.embedded import EmbeddedEngine, channel, srtp
+from relay.engines.embedded.dtls import AEAD_AES_128_GCM, AES128_CM_SHA1_80, PROFILES, Profile
 from tests.relay.engines.raw_peer import (
     AUDIO,
     DELTA,
@@ -24,7 +24,7 @@ from tests.relay.engines.raw_peer import (
 from tests.relay.engines.waiting import until_counted, until_delivery
 
 
-@pytest.mark.parametrize("profile", [AEAD_AES_128_GCM, AES128_CM_SHA1_80])
+@pytest.mark.parametrize("profile", PROFILES)
 async def test_a_viewer_who_came_first_gets_every_picture_in_order(engine: EmbeddedEngine, profile: Profile) -> None:
     async with raw_viewer(engine, profiles=(profile,)) as viewer, raw_publisher(engine) as publisher:
         camera = Camera()
@@ -39,10 +39,13 @@ async def test_a_viewer_who_came_first_gets_every_picture_in_order(engine: Embed
     assert all(packet.marker for packet in got)
 
 
-async def test_gcm_is_preferred_where_both_ends_know_it(engine: EmbeddedEngine) -> None:
-    async with raw_viewer(engine) as viewer:
+@pytest.mark.parametrize("offered", [PROFILES, PROFILES[::-1], (AES128_CM_SHA1_80, AEAD_AES_128_GCM)])
+async def test_what_is_cheapest_here_is_preferred_of_what_both_ends_know(
+    engine: EmbeddedEngine, offered: tuple[Profile, ...]
+) -> None:
+    async with raw_viewer(engine, profiles=offered) as viewer:
         assert viewer.dtls.keys is not None
-        assert viewer.dtls.keys.profile == AEAD_AES_128_GCM
+        assert viewer.dtls.keys.profile == next(profile for profile in srtp.preferred() if profile in offered)
 
 
 async def test_voice_is_forwarded_from_the_moment_of_joining(engine: EmbeddedEngine) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from relay.engines.embedded import EmbeddedEngine, rtcp
-from relay.engines.embedded.dtls import AEAD_AES_128_GCM, AES128_CM_SHA1_80, Profile
+from relay.engines.embedded.dtls import PROFILES, Profile
 from relay.engines.embedded.losses import MOST_REQUESTS
 from relay.engines.embedded.resending import BURST_BYTES, PACKET_BYTES, SHARE
 from relay.engines.embedded.rtp import PADDED, VERSION
@@ -27,7 +27,7 @@ async def test_a_nack_is_answered_by_rtx_where_it_was_agreed(engine: EmbeddedEng
     assert {packet.ssrc for packet in again}.isdisjoint({got[0].ssrc})
 
 
-@pytest.mark.parametrize("profile", [AEAD_AES_128_GCM, AES128_CM_SHA1_80])
+@pytest.mark.parametrize("profile", PROFILES)
 async def test_without_rtx_the_very_same_datagram_is_sent_again(engine: EmbeddedEngine, profile: Profile) -> None:
     """Byte for byte: with AES-GCM, the same packet index must never seal anything else."""
     async with raw_viewer(engine, rtx=False, profiles=(profile,)) as viewer, raw_publisher(engine) as publisher:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from relay.engines.embedded import EmbeddedEngine, rtcp
-from relay.engines.embedded.dtls import AEAD_AES_128_GCM, AES128_CM_SHA1_80, Profile
+from relay.engines.embedded.dtls import PROFILES, Profile
 from tests.relay.engines.raw_peer import AUDIO, Camera, RawPeer, Rtp, endpoint, raw_publisher
 
 OFFERS = Path(__file__).with_name("offers")
@@ -37,7 +37,7 @@ async def browser_like(engine: EmbeddedEngine, name: str, profile: Profile) -> A
         peer.socket.close()
 
 
-@pytest.mark.parametrize("profile", [AEAD_AES_128_GCM, AES128_CM_SHA1_80], ids=["AES-GCM", "AES-CM"])
+@pytest.mark.parametrize("profile", PROFILES, ids=["AES-128-GCM", "AES-256-GCM", "AES-CM"])
 @pytest.mark.parametrize(
     ("name", "picture_type", "rtx", "voice_type"), [("firefox", 126, 127, 109), ("safari", 98, 99, 111)]
 )
