@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "emulation_vm.sh"
+AGENT = "agent"  # in the machine's folder; each start makes it anew
 PINS = "/run/pins"  # the simulated chip's folder in sysfs; machine/pins.sh makes the link
 START_PIN = 17
 LAMP_PINS = {"red": 5, "amber": 6, "white": 13}  # panel.lamp = "leds" on the default pins
@@ -159,6 +160,7 @@ class Machine:
 
     async def restarted(self, within_s: float) -> None:
         """Wait until it goes down, and reach its agent again; of a machine whose firmware starts it anew."""
+        before_ns = (self.folder / AGENT).stat().st_mtime_ns
         try:
             async with asyncio.timeout(within_s):
                 while await self.reader.read(1 << 16):
@@ -166,7 +168,7 @@ class Machine:
         except TimeoutError:
             raise AssertionError(f"the machine has not gone down within {within_s:g} s\n{self._console()}") from None
         self.writer.close()
-        self.reader, self.writer = await _agent(self.folder, self.process)
+        self.reader, self.writer = await _agent(self.folder, self.process, before_ns)
 
     async def plug_in(self, stick: str) -> None:
         """Put a USB stick into it: ``stick`` is a file beside its card (``scripts/image.sh boot``)."""
@@ -220,16 +222,22 @@ def _end_of(log: Path, characters: int = 6000) -> str:
 
 
 async def _agent(
-    folder: Path, process: asyncio.subprocess.Process
+    folder: Path, process: asyncio.subprocess.Process, before_ns: int | None = None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """The way to the agent, once QEMU listens. What is written before the agent starts waits for it."""
+    """The way to the agent, once QEMU listens. What is written before the agent starts waits for it.
+
+    ``before_ns``: when the last start's socket was made, which lets one in for a moment after it has let go of another.
+    """
+    agent = folder / AGENT
     async with asyncio.timeout(ANSWER_S):
         while True:
             assert process.returncode is None, f"QEMU ended at once:\n{_end_of(folder / 'qemu.log')}"
             try:
-                return await asyncio.open_unix_connection(folder / "agent", limit=1 << 20)
+                if agent.stat().st_mtime_ns != before_ns:
+                    return await asyncio.open_unix_connection(agent, limit=1 << 20)
             except (FileNotFoundError, ConnectionRefusedError):  # not yet; or the last start's, which nobody hears
-                await asyncio.sleep(LOOK_EVERY_S)
+                pass
+            await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
