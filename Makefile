@@ -114,8 +114,9 @@ boot-image: image-emulated ## boot it, with its serial console here; Ctrl-A X pu
 test-image: image-emulated ## boot the image and prove what docs/image.md promises of it; needs root
 	PARTA_IMAGE=1 $(PY) -m pytest -s tests/image $(ARGS)
 
-test-power-cuts: image-emulated ## cut the image's power, 25 times or CUTS: in its start, and in a lesson; an hour; needs root
-	PARTA_POWER_CUTS=$(or $(CUTS),25) $(PY) -m pytest -s tests/image/test_power_cuts.py $(ARGS)
+test-power-cuts: image-emulated ## cut its power: 25 times or CUTS in starts and lessons, 5 times in an update; LOT=7: at other moments; two hours; needs root
+	PARTA_POWER_CUTS=$(or $(CUTS),25) $(if $(LOT),PARTA_POWER_CUTS_LOT=$(LOT)) \
+		$(PY) -m pytest -s tests/image/test_power_cuts.py tests/image/test_power_cuts_of_updates.py $(ARGS)
 
 clean: ## remove what make made: environments, caches, the demo's state
 	rm -rf .venv node_modules .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

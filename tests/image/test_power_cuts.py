@@ -2,7 +2,7 @@
 
 ``make test-power-cuts`` makes the image and runs this; anywhere else it is skipped by name. One card for all cuts, as a
 school would have it: each start finds what the cut before it left. Alone, without a relay: what is recorded is all
-there is of the lesson. Not here: cuts of an update.
+there is of the lesson. Not here: cuts of an update (``test_power_cuts_of_updates.py``).
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ __all__ = ["folder"]  # a fixture
 
 pytestmark = [
     pytest.mark.skipif(
-        "PARTA_POWER_CUTS" not in os.environ, reason="an hour of virtual machines: make test-power-cuts"
+        "PARTA_POWER_CUTS" not in os.environ, reason="two hours of virtual machines: make test-power-cuts"
     ),
 ]
 
-LOT = 1126  # the same moments in each run; what the machine does at them differs anyway
+#: The same moments in each run that draws by the same lot; what the machine does at them differs anyway.
+LOT = os.environ.get("PARTA_POWER_CUTS_LOT", "1126")
 IN_A_LESSON_OF = 3, 5  # cuts
 START_S = 5.0, 60.0  # QEMU's start to READY takes 80 s
 LESSON_S = 0.0, 6.0  # three segments

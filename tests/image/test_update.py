@@ -3,7 +3,8 @@
 ``make test-image`` makes the image, and runs this; anywhere else it is skipped by name. A boot takes minutes under
 software emulation: a test has a card of its own, and two or three starts of it. The versions are the image's own root
 with another name, and one with a unit that ends at once.
-Not here: what the firmware reads (``test_slots.py``), and the command's words (``tests/appliance/test_update.py``).
+Not here: what the firmware reads (``test_slots.py``), the command's words (``tests/appliance/test_update.py``), cuts of
+the power (``test_power_cuts_of_updates.py``).
 """
 
 from __future__ import annotations
@@ -100,6 +101,11 @@ async def plug_in_other(machine: Machine) -> None:
     await machine.until("mkdir -p /run/stick && mount -o ro LABEL=other /run/stick 2>/dev/null", LOOK_S)
 
 
+async def begins_to_install(machine: Machine, bundle: str) -> None:
+    """Somebody with a shell: the install goes on by itself, and ends with a restart."""
+    await machine.run(f"systemd-run --quiet --collect --unit=updating /bin/sh -c '{UPDATE} install {bundle}'")
+
+
 async def told(machine: Machine) -> dict[str, object]:
     """``parta-kit update status``."""
     said: dict[str, object] = json.loads(await machine.run(f"{UPDATE} status --json", LOOK_S))
@@ -178,9 +184,7 @@ async def a_changed_bundle_is_refused_before_a_byte_is_written(machine: Machine)
 async def a_version_whose_service_fails_is_given_up(machine: Machine, kept: str) -> None:
     """By itself: into slot B and back to A."""
     here = (await told(machine))["version"]
-    await machine.run(
-        f"systemd-run --quiet --collect --unit=updating /bin/sh -c '{UPDATE} install /run/stick/0.3.0.raucb'"
-    )
+    await begins_to_install(machine, "/run/stick/0.3.0.raucb")
     await machine.restarted(INSTALL_S)
     await machine.restarted(BOOT_S)
     await machine.until_up(BOOT_S)

@@ -1,0 +1,163 @@
+"""The emulation image whose power is cut five times in one update: whatever is cut off, what ran before starts again.
+
+``make test-power-cuts`` makes the image and runs this; anywhere else it is skipped by name. One card for all cuts, as a
+school would have it: each start finds what the cut before it left. In the end the update is let come to its end, and
+stays. What the kit keeps is looked at after each start. Not here: cuts of a start and of a lesson
+(``test_power_cuts.py``), and updates that nobody cuts off (``test_update.py``).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from appliance.update.source import INCOMING
+from appliance.update.trial import FOLDER, RECORD, SILENT
+from tests.emulation.running_machine import Machine, running_machine
+from tests.image.test_booted_image import BOOT_S, LOOK_S, SCRIPT, folder, relay
+from tests.image.test_power_cuts import LOT
+from tests.image.test_update import (
+    INSTALL_S,
+    KEPT,
+    UPDATE,
+    begins_to_install,
+    other_stick,
+    plug_in_other,
+    teaching,
+    told,
+    version_of,
+)
+from tests.running import FoundedSchool, RunningRelay
+
+__all__ = ["folder", "relay"]  # fixtures
+
+pytestmark = [
+    pytest.mark.skipif(
+        "PARTA_POWER_CUTS" not in os.environ, reason="two hours of virtual machines: make test-power-cuts"
+    ),
+]
+
+NEW = "0.2.0"
+BUNDLE = f"/run/stick/{NEW}.raucb"
+#: Of a slot's two partitions, as the image makes them: ``image_root_part_size`` and ``image_boot_part_size``.
+SECTORS = (1536 + 256) * 2048
+#: How many of them were written since the start.
+WRITTEN = (
+    "cat $(for part in boot_b system_b; do echo /sys/class/block/$(basename $(readlink -f "
+    "/dev/disk/by-partlabel/$part))/stat; done) | awk '{n += $7} END {print n}'"
+)
+#: What RAUC says that it does, such as ``(isi) 20 "Verifying signature" 2``.
+DOING = "busctl get-property de.pengutronix.rauc / de.pengutronix.rauc.Installer Progress"
+CHECK_S = 0.0, 5.0
+REST_S = 0.0, 10.0
+#: It has begun when the trial's record says so; READY, and with it the end, comes a minute later.
+TRIAL_S = 0.0, 20.0
+
+
+async def test_power_may_be_cut_at_any_moment_of_an_update(
+    folder: Path, relay: RunningRelay, founded_school: FoundedSchool, tmp_path: Path
+) -> None:
+    other_stick(folder, version_of(tmp_path, NEW))
+    lot = random.Random(LOT)
+    async with teaching(folder, relay, founded_school) as (machine, kept):
+        await plug_in_other(machine)
+        await as_it_is_checked(machine, lot)
+    (folder / "parta.toml").unlink()  # from now on the card is as the kit leaves it
+    for _ in range(2):
+        async with running_machine(folder, None, SCRIPT) as machine:
+            await starts_as_before(machine, kept)
+            await plug_in_other(machine)
+            await as_it_is_written(machine, lot)
+    async with running_machine(folder, None, SCRIPT) as machine:
+        await starts_as_before(machine, kept)
+        await a_slot_that_is_not_whole_is_not_started(machine)
+        await plug_in_other(machine)
+        await when_it_is_whole(machine, lot)
+    async with running_machine(folder, None, SCRIPT) as machine:
+        await starts_as_before(machine, kept, given_up=True)
+        await on_trial(machine, lot)
+    async with running_machine(folder, None, SCRIPT) as machine:
+        await starts_as_before(machine, kept, given_up=True)
+        await nobody_cuts_it_off(machine, kept)
+
+
+async def starts_as_before(machine: Machine, kept: str, *, given_up: bool = False) -> None:
+    """From slot A, with all that it keeps, known to its relay, and without what the update had in work."""
+    await machine.until_up(BOOT_S)
+    await machine.until_ready(LOOK_S)
+    now = await told(machine)
+    assert (now["slot"], now["on_trial"]) == ("A", False)
+    assert now["last_update"] == ({"version": NEW, "outcome": "given_up", "why": SILENT} if given_up else None)
+    assert await machine.run(KEPT) == kept
+    assert await machine.run(f"ls {FOLDER}/{INCOMING} 2>/dev/null || true") == ""
+    assert await machine.run("systemctl --failed --plain --no-legend --no-pager") == ""
+
+
+async def as_it_is_checked(machine: Machine, lot: random.Random) -> None:
+    """RAUC reads the bundle, and has written nothing."""
+    await begins_to_install(machine, BUNDLE)
+    await machine.until(f"{DOING} | grep -qE 'Checking|signature'", INSTALL_S)
+    await machine.goes_on(lot.uniform(*CHECK_S))
+    await tell(machine, "checked")
+    assert int(await machine.run(WRITTEN)) == 0
+
+
+async def as_it_is_written(machine: Machine, lot: random.Random) -> None:
+    """After so many sectors."""
+    sectors = lot.randrange(1, SECTORS)
+    await begins_to_install(machine, BUNDLE)
+    await machine.until(f"[ $({WRITTEN}) -ge {sectors} ]", INSTALL_S)
+    await tell(machine, f"written: {sectors} of {SECTORS} sectors were drawn")
+
+
+async def a_slot_that_is_not_whole_is_not_started(machine: Machine) -> None:
+    """Nor by a person who asks for it."""
+    said = await machine.run(f"{UPDATE} rollback 2>&1 || echo ended with $?", LOOK_S)
+    assert "the other slot holds no whole version" in said
+    assert "ended with 2" in said
+
+
+async def when_it_is_whole(machine: Machine, lot: random.Random) -> None:
+    """The next restart would try it."""
+    said = await machine.run(f"{UPDATE} install {BUNDLE} --no-restart", INSTALL_S)
+    assert f"{NEW} is installed." in said
+    await machine.goes_on(lot.uniform(*REST_S))
+    await tell(machine, "whole, and not restarted")
+
+
+async def on_trial(machine: Machine, lot: random.Random) -> None:
+    """Slot B runs, and has not proved itself."""
+    await tries_the_other(machine)
+    await machine.goes_on(lot.uniform(*TRIAL_S))
+    await tell(machine, "on trial")
+    assert "started" in await machine.run(f"cat {FOLDER}/{RECORD}")
+
+
+async def nobody_cuts_it_off(machine: Machine, kept: str) -> None:
+    """It proves itself, and stays."""
+    await tries_the_other(machine)
+    await machine.until(f"grep -q good {FOLDER}/{RECORD}", BOOT_S)
+    await machine.until_ready(LOOK_S)
+    now = await told(machine)
+    assert (now["version"], now["slot"], now["on_trial"]) == (NEW, "B", False)
+    assert now["last_update"] == {"version": NEW, "outcome": "good", "why": ""}
+    assert await machine.run(KEPT) == kept
+    assert await machine.run("systemctl --failed --plain --no-legend --no-pager") == ""
+    assert re.search(r"\[all\]\n.*\nboot_partition=3\n", await machine.run("cat /bootfs/autoboot.txt"))
+
+
+async def tries_the_other(machine: Machine) -> None:
+    """What was installed before is whole, and needs no second writing: a person has it tried once more."""
+    assert f"Going back to {NEW}." in await machine.run(f"{UPDATE} rollback --no-restart", LOOK_S)
+    await machine.run("systemctl --no-block reboot")
+    await machine.restarted(LOOK_S)
+    await machine.until(f"grep -q started {FOLDER}/{RECORD}", BOOT_S)
+
+
+async def tell(machine: Machine, when: str) -> None:
+    """What is about to be cut off, for whoever looks on."""
+    print(f"  cut in an update, {when}; RAUC: {(await machine.run(DOING)).strip()}", flush=True)
