@@ -23,7 +23,7 @@ from relay.engines.embedded.memory import InMemory, address_of
 from relay.engines.embedded.udp import Address, Path
 
 MOST_PEERS = 8  # beyond, their bytes leave the fastest cache, and system calls are no longer what a peer costs
-MOST_MESSAGES = 256  # a picture that no padding evens out takes several; no burst has so many packets
+MOST_MESSAGES = 256  # a picture that no padding evens out takes several
 #: struct mmsghdr: name, vectors, control message, each with its length, flags; what the kernel writes: the length sent.
 _MESSAGE = struct.Struct("@PIPNPNi4xI4x")
 _VECTOR = struct.Struct("@PN")  # struct iovec
@@ -63,7 +63,7 @@ class Batch:
 
     def add(self, path: Path, runs: Sequence[Run]) -> None:
         """Runs for one peer."""
-        if self._many is None or not path.is_plain:
+        if self._many is None or not path.is_plain or len(runs) > MOST_MESSAGES:
             path.send_runs(runs)
             return
         if path.socket is not self._socket or len(self._added) + len(runs) > MOST_MESSAGES:

@@ -121,6 +121,18 @@ def test_what_exceeds_a_batch_leaves_before_it(opened: ExitStack) -> None:
         assert [peer.recv(2000) for _ in packets_of(layout)] == packets_of(layout)
 
 
+def test_a_burst_that_no_batch_holds_is_sent_singly(opened: ExitStack) -> None:
+    """As of a publisher who cuts pictures into hundreds of tiny, uneven packets."""
+    sender, peer = opened.enter_context(closing(udp())), opened.enter_context(closing(udp()))
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    batch = Batch(send_many())
+    (layout,) = layouts(some_burst([10, 60, 35] * MOST_MESSAGES), 1)
+    assert len(layout.runs) > MOST_MESSAGES
+    batch.add(Path(sender, peer.getsockname(), (), Counters()), layout.runs)
+    assert batch.peers == 0
+    assert [peer.recv(2000) for _ in packets_of(layout)] == packets_of(layout)
+
+
 def test_a_peer_that_the_kernel_refuses_costs_the_others_nothing(opened: ExitStack) -> None:
     sender = opened.enter_context(closing(udp()))
     peers = [opened.enter_context(closing(udp())) for _ in range(2)]
