@@ -123,7 +123,7 @@ class FanOut:
     def _waits_for_voice(self, now_s: float) -> bool:
         if self._voice or len(self.live) < MANY:
             return False
-        return now_s < self._voice_rhythm.due_s + LATE_S <= self._complete_at_s + RIDE_S + LATE_S
+        return _is_near(self._voice_rhythm, self._complete_at_s, now_s)
 
     def _voice_goes(self, now_s: float) -> bool:
         """By itself."""
@@ -131,8 +131,7 @@ class FanOut:
             return False
         if len(self.live) < MANY or now_s - self._voice_since_s >= RIDE_S:
             return True
-        late_s = self._picture_rhythm.due_s + LATE_S
-        return not (self._coming or now_s < late_s <= self._voice_since_s + RIDE_S + LATE_S)
+        return not self._coming and not _is_near(self._picture_rhythm, self._voice_since_s, now_s)
 
     def work(self, now_s: float) -> tuple[int, int]:
         """One slice; how many packets and payload bytes left."""
@@ -196,3 +195,8 @@ class FanOut:
         rate = max(PACE_BYTES_PER_S, self._waiting_bytes / DRAIN_S)
         self._credit = min(CREDIT_BYTES, self._credit + elapsed_s * rate)
         return self._credit
+
+
+def _is_near(other: Rhythm, since_s: float, now_s: float) -> bool:
+    """Whether it is worth waiting for the other stream's next piece, for what has waited since then."""
+    return other.due_s <= since_s + RIDE_S and now_s < other.due_s + LATE_S

@@ -202,15 +202,16 @@ class Outlet:
             path.send_runs(layout.runs)
         else:
             batch.add(path, layout.runs)
-        self._count(burst)
+        self.count(burst)
         if along is not None and voice is not None:
-            voice._count(along)  # noqa: SLF001 - an outlet's own method
+            voice.count(along)
 
     def seal_along(self, layout: Layout) -> None:
         """Seal what is of this voice in the layout of a picture. Raises ``SrtpError``."""
         self._seal_burst(layout, self._type, self._shift, riding=True)
 
-    def _count(self, burst: Burst) -> None:
+    def count(self, burst: Burst) -> None:
+        """It was sent."""
         self.packets += len(burst.packets)
         self.octets += burst.octets
         if burst.end > self.end:

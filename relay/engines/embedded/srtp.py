@@ -122,12 +122,9 @@ class _SodiumStream(_GcmStream):
         if places is None:
             offsets = [(slot[5], slot[5] + len(slot[6])) for slot in (*layout.slots, *layout.voice_slots)]
             places = layout.places = sodium.places(buffer, offsets)
-        slots, here = layout.slots, places
-        if riding:
-            slots, here = layout.voice_slots, places[len(slots) :]
-        for (first, sequence, timestamp, marker, payload, at, header, _), (clear, body) in zip(
-            slots, here, strict=False
-        ):
+        here = places[len(layout.slots) :] if riding else places
+        for slot, (clear, body) in zip(layout.of(riding=riding), here, strict=False):
+            first, sequence, timestamp, marker, payload, at, header, _ = slot
             index = sequence + shift
             _pack_into(buffer, at, first, marker | payload_type, index & SEQUENCE_MASK, timestamp, ssrc)
             nonce = (iv ^ index).to_bytes(12, "big")

@@ -45,7 +45,7 @@ _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUP
 class Path:
     """The way to one peer: which socket, which remote address, and which local address if it must be named."""
 
-    __slots__ = ("_ancillary", "_counters", "_segments", "address", "give_back", "is_plain", "local", "name", "socket")
+    __slots__ = ("_ancillary", "_counters", "_segments", "address", "give_back", "local", "name", "socket")
 
     def __init__(self, sock: socket.socket, address: Address, ancillary: Ancillary, counters: Counters) -> None:
         self.socket = sock
@@ -56,8 +56,11 @@ class Path:
         self._counters = counters
         self._ancillary = _source_to_name(address, ancillary)
         self._segments = knows_segments(sock)
-        #: Whether a datagram's address is all that the kernel must be told, and it cuts what is to be cut.
-        self.is_plain = self._segments and self._ancillary is None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a datagram's address is all that the kernel must be told, and it cuts what is to be cut."""
+        return self._segments and self._ancillary is None
 
     def is_of(self, sock: socket.socket, address: Address, ancillary: Ancillary) -> bool:
         """Whether a datagram that came so came along this way. Cheap, where making another one is not."""
@@ -100,7 +103,7 @@ class Path:
             self._counters.send_blocked += count
         except OSError as error:
             if error.errno in _NO_SEGMENTS:
-                self._segments = self.is_plain = False
+                self._segments = False
                 return False
             self._counters.send_failed += count
         return True

@@ -26,20 +26,10 @@ from relay.engines.embedded.burst import (
 from relay.engines.embedded.counters import Counters
 from relay.engines.embedded.rtp import HEADER, MARKER, PADDED, VERSION, Packet, read
 from relay.engines.embedded.udp import Path
-from tests.relay.engines.raw_peer import AUDIO, DELTA, KEY, Camera, Rtp, raw_publisher, raw_viewer
+from tests.relay.engines.raw_peer import AUDIO, DELTA, Camera, Rtp, raw_publisher, raw_viewer
 from tests.relay.engines.waiting import until_counted
 
 TAG_BYTES = 16
-PAYLOAD_BYTES = 1150
-
-
-def picture(first: int, packets: int, timestamp: int = 0, payload_bytes: int = PAYLOAD_BYTES) -> list[Packet]:
-    """One picture's packets, the first of which begins a key frame."""
-    last = first + packets - 1
-    return [
-        Packet(number, timestamp, MARKER if number == last else 0, KEY + bytes(payload_bytes - len(KEY)))
-        for number in range(first, first + packets)
-    ]
 
 
 # -- cut by the kernel

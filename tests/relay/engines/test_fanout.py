@@ -23,16 +23,25 @@ from relay.engines.embedded.fanout import (
     FanOut,
 )
 from relay.engines.embedded.rhythm import MOST_S, Rhythm
-from relay.engines.embedded.rtp import Packet
+from relay.engines.embedded.rtp import MARKER, Packet
 from relay.engines.embedded.timeline import Timeline
 from relay.engines.embedded.turns import Turns
-from tests.relay.engines.raw_peer import AUDIO, Camera, Rtp, raw_publisher, raw_viewer
-from tests.relay.engines.test_bursts import PAYLOAD_BYTES, picture
-from tests.relay.engines.waiting import until_counted
+from tests.relay.engines.raw_peer import AUDIO, KEY, Camera, Rtp, raw_publisher, raw_viewer
+from tests.relay.engines.waiting import until, until_counted
 
+PAYLOAD_BYTES = 1150
 FEW = MANY - 1
 VOICE_S, VOICE_BYTES, VOICE_TICKS = 0.02, 90, 960
 PICTURE_S, PICTURE_TICKS = 1 / 30, 3000
+
+
+def picture(first: int, packets: int, timestamp: int = 0, payload_bytes: int = PAYLOAD_BYTES) -> list[Packet]:
+    """One picture's packets, the first of which begins a key frame."""
+    last = first + packets - 1
+    return [
+        Packet(number, timestamp, MARKER if number == last else 0, KEY + bytes(payload_bytes - len(KEY)))
+        for number in range(first, first + packets)
+    ]
 
 
 @dataclass(eq=False)
@@ -307,6 +316,15 @@ async def test_what_left_together_is_sent_again_singly(engine: EmbeddedEngine) -
         got = await viewer.take(10, AUDIO)
         viewer.send_rtcp(rtcp.nack(1, got[0].ssrc, [packet.sequence for packet in got]))
         await until_counted(engine, "packets_resent", 10)
+        arrived: list[bytes] = []
+
+        def each_came_twice() -> bool:
+            while not viewer.raw.empty():
+                arrived.append(viewer.raw.get_nowait())
+            voice = [datagram for datagram in arrived if datagram[0] >= 0x80 and datagram[1] == AUDIO]
+            return len(voice) == 20 and all(voice.count(datagram) == 2 for datagram in voice)
+
+        await until(each_came_twice)
 
 
 # -- turns
