@@ -7,6 +7,7 @@ import platform
 import struct
 import subprocess
 import sys
+import zlib
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
@@ -148,6 +149,52 @@ def test_any_datagram_is_a_check_or_is_not(data: bytes) -> None:
         assert ice.read_request(datagram, "p" * 22) is None
 
 
+_PASSWORD = "p" * 22
+_checks = st.fixed_dictionaries(
+    {"USERNAME": st.just("house+local:remote"), "PRIORITY": st.integers(0, 0xFFFFFFFF)},
+    optional={
+        "USE-CANDIDATE": st.none(),
+        "ICE-CONTROLLING": st.integers(0, 2**64 - 1),
+        "SOFTWARE": st.text(max_size=9),
+    },
+)
+
+
+def _check(attributes: dict[str, object], password: str) -> bytes:
+    request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, attributes=dict(attributes))
+    request.add_message_integrity(password.encode())
+    return bytes(request)
+
+
+@given(attributes=_checks)
+def test_a_check_is_read_as_another_implementation_writes_it(attributes: dict[str, object]) -> None:
+    data = _check(attributes, _PASSWORD)
+    expected = ice.BindingRequest(data[8:20], nominated="USE-CANDIDATE" in attributes)
+    assert ice.read_request(data, _PASSWORD) == expected
+    assert ice.read_request(_check(attributes, "another's"), _PASSWORD) is None
+
+
+@given(attributes=_checks, at=st.integers(0), bits=st.integers(1, 255))
+def test_a_check_with_one_byte_changed_is_none(attributes: dict[str, object], at: int, bits: int) -> None:
+    data = bytearray(_check(attributes, _PASSWORD))
+    data[at % len(data)] ^= bits
+    assert ice.read_request(bytes(data), _PASSWORD) is None
+
+
+@given(attributes=_checks, kind=st.integers(0, 0xFFFF), value=st.binary(max_size=20), fingerprint=st.booleans())
+def test_what_follows_the_signature_of_a_check_is_not_read(
+    attributes: dict[str, object], kind: int, value: bytes, fingerprint: bool
+) -> None:
+    """Whoever is on the way can add an attribute there, and a fingerprint that holds, but no signature."""
+    signed = _check(attributes, _PASSWORD)[:-8]
+    added = struct.pack("!HH", kind, len(value)) + value + bytes(-len(value) % 4)
+    longer = signed[:2] + (len(signed) - 20 + len(added) + 8 * fingerprint).to_bytes(2, "big") + signed[4:] + added
+    if fingerprint:
+        longer += struct.pack("!HHI", 0x8028, 4, zlib.crc32(longer) ^ 0x5354554E)
+    found = ice.read_request(longer, _PASSWORD)
+    assert found is None or (fingerprint and found.nominated == ("USE-CANDIDATE" in attributes))
+
+
 @given(
     transaction_id=st.binary(min_size=12, max_size=12),
     address=st.ip_addresses(),
@@ -164,7 +211,7 @@ def test_the_answer_to_a_check_is_what_another_implementation_writes(
         attributes={"XOR-MAPPED-ADDRESS": (str(address), port)},
     )
     written.add_message_integrity(password.encode())
-    request = ice.BindingRequest(transaction_id, "", nominated=False)
+    request = ice.BindingRequest(transaction_id, nominated=False)
     assert ice.success(request, (str(address), port), password) == bytes(written)
 
 
