@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 from relay.engines.embedded.memory import InMemory
 from relay.engines.embedded.rtp import EXTENDED, HEADER, PADDED, VERSION, Packet, send_time
@@ -94,13 +95,14 @@ class Plan:
 
 class Layout:
     """The bytes of a burst for one viewer at a time: its own packets' places, those of the voice, and what is sent.
-    ``places``: the same for whoever needs them as pointers (``srtp.py``)."""
+    ``places``: the same with addresses, by whether they are the voice's, which ``srtp.py`` works out when it first
+    needs them."""
 
     __slots__ = ("buffer", "places", "runs", "slots", "voice_slots")
 
     def __init__(self, buffer: bytearray, cut: list[Run], slots: list[Slot], voice_slots: list[Slot]) -> None:
         self.buffer = buffer
-        self.places: list[tuple[object, object]] | None = None
+        self.places: dict[bool, Sequence[Any]] = {}
         self.runs = cut
         self.slots = slots
         self.voice_slots = voice_slots

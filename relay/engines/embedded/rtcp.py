@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 SR, RR, SDES, BYE, RTPFB, PSFB = 200, 201, 202, 203, 205, 206
 _NACK, _PLI, _FIR, _APP = 1, 1, 4, 15
@@ -21,8 +22,7 @@ class RtcpError(ValueError):
     """Not an RTCP compound packet."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReportBlock:
+class ReportBlock(NamedTuple):
     """What a receiver says about one source. ``lost`` is signed 24 bits; ``fraction_lost`` is in 1/256."""
 
     ssrc: int

@@ -11,13 +11,18 @@ The only module that knows PyNaCl. Used by ``srtp.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from relay.engines.embedded.burst import Slot
 
 Pointer = Any  # cffi's "unsigned char *", which has no type of its own
 #: crypto_aead_aes256gcm_encrypt: where to, NULL, what, its length, what goes in clear, its length, NULL, the nonce
 #: (12 bytes), the key (32). It writes the ciphertext and, behind it, the tag (16 bytes).
 Encrypt = Callable[[Pointer, Pointer, bytes, int, Pointer, int, Pointer, bytes, bytes], int]
+#: A packet's slot as ``encrypt`` wants it: its header's first byte, sequence, timestamp, marker, offset of its header;
+#: the payload and its length, where the header is and how long, where the sealed payload goes.
+Place = tuple[int, int, int, int, int, bytes, int, Pointer, int, Pointer]
 
 
 class Sodium:
@@ -30,11 +35,13 @@ class Sodium:
         self.null = null
         self._from_buffer = from_buffer
 
-    def places(self, buffer: bytearray, offsets: Iterable[tuple[int, int]]) -> list[tuple[Pointer, Pointer]]:
-        """Where in memory a header and a sealed payload are, for each pair of offsets. Good for as long as ``buffer``
-        lives and keeps its size."""
+    def places(self, buffer: bytearray, slots: Sequence[Slot]) -> list[Place]:
+        """The same, with addresses. Good for as long as ``buffer`` lives and keeps its size."""
         base = self._from_buffer("unsigned char[]", buffer)
-        return [(base + header, base + body) for header, body in offsets]
+        return [
+            (first, sequence, timestamp, marker, at, payload, len(payload), base + at, len(head), base + at + len(head))
+            for first, sequence, timestamp, marker, payload, at, head, _ in slots
+        ]
 
 
 def _find() -> Sodium | None:

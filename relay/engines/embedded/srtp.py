@@ -118,17 +118,13 @@ class _SodiumStream(_GcmStream):
     def seal_burst(self, layout: Layout, payload_type: int, shift: int, *, riding: bool = False) -> None:
         sodium, key, iv, ssrc, buffer = self._sodium, self._key, self._iv, self._ssrc, layout.buffer
         encrypt, null = sodium.encrypt, sodium.null
-        places = layout.places
+        places = layout.places.get(riding)
         if places is None:
-            offsets = [(slot[5], slot[5] + len(slot[6])) for slot in (*layout.slots, *layout.voice_slots)]
-            places = layout.places = sodium.places(buffer, offsets)
-        here = places[len(layout.slots) :] if riding else places
-        for slot, (clear, body) in zip(layout.of(riding=riding), here, strict=False):
-            first, sequence, timestamp, marker, payload, at, header, _ = slot
+            places = layout.places[riding] = sodium.places(buffer, layout.of(riding=riding))
+        for first, sequence, timestamp, marker, at, payload, size, clear, clear_size, body in places:
             index = sequence + shift
             _pack_into(buffer, at, first, marker | payload_type, index & SEQUENCE_MASK, timestamp, ssrc)
-            nonce = (iv ^ index).to_bytes(12, "big")
-            encrypt(body, null, payload, len(payload), clear, len(header), null, nonce, key)
+            encrypt(body, null, payload, size, clear, clear_size, null, (iv ^ index).to_bytes(12, "big"), key)
 
 
 class _GcmSealer:
