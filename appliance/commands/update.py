@@ -19,7 +19,7 @@ from appliance.settings import KitSettings
 from appliance.update import engine
 from appliance.update.kit_state import LOOK_EVERY_S, camera_is_seen, read_kit_state
 from appliance.update.source import check_sum, copied, downloaded, is_newer, read_channel
-from appliance.update.trial import FOLDER, Trial, is_given_up, read_trial, write_trial
+from appliance.update.trial import CUTS, FOLDER, Trial, cuts_so_far, is_given_up, read_trial, write_trial
 
 OK = 0
 LESSON = "a lesson goes on, or somebody sets this kit up: nothing is changed meanwhile. Run this again afterwards"
@@ -66,6 +66,11 @@ def as_text(trial: Trial | None) -> str:
             return f"{trial.version} has to show that it is good: service, camera, relay."
         case "good":
             return f"The last update, to {trial.version}, is good."
+        case "cut_off":
+            return (
+                f"The last update, to {trial.version}, was cut off ({trial.cuts} of {CUTS} times): {trial.why}. "
+                "The next night or stick that brings it tries it again."
+            )
     return f"The last update, to {trial.version}, was given up, and the kit went back: {trial.why}."
 
 
@@ -127,10 +132,10 @@ def _used_up(bundle: Path) -> Iterator[None]:
 
 
 def _install(settings: KitSettings, bundle: Path, slot: str) -> None:
-    relay, camera = read_kit_state().reaches_relay, camera_is_seen(settings.camera)
+    relay, camera, last = read_kit_state().reaches_relay, camera_is_seen(settings.camera), read_trial()
     engine.install(bundle, _tell)
     version = engine.read_slots().other.version
-    write_trial(Trial(slot=slot, version=version, camera=camera, relay=relay))
+    write_trial(Trial(slot=slot, version=version, camera=camera, relay=relay, cuts=cuts_so_far(version, last)))
     print(f"{version} is installed.")
 
 
@@ -141,11 +146,13 @@ def roll_back(settings: KitSettings, options: argparse.Namespace) -> int:
     came_from_there = last is not None and last.outcome == "good" and last.slot == slots.running.name
     if not (came_from_there if slots.other.whole is None else slots.other.whole):
         raise UpdateRefused("there is nothing to go back to: the other slot holds no whole version")
+    version = slots.other.version or "the version before"
     trial = Trial(
         slot=slots.other.name,
-        version=slots.other.version or "the version before",
+        version=version,
         camera=camera_is_seen(settings.camera),
         relay=read_kit_state().reaches_relay,
+        cuts=cuts_so_far(version, last),
     )
     engine.start_other_next()
     write_trial(trial)

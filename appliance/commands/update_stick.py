@@ -1,8 +1,8 @@
 """``parta-kit update stick DEVICE``: an update for a kit that nobody can log in to, by putting a USB stick into it.
 
 Run by ``parta-update-stick@.service`` when one is plugged in. Takes the newest bundle in the stick's top folder that is
-signed, for this family of boards, newer than what runs, and was not given up before; waits for the end of a lesson. Not
-here: installing (``update.py``).
+signed, for this family of boards, newer than what runs, and was not given up before; waits for the end of a lesson. One
+that was cut off is tried again, by the stick that is still in or put in again. Not here: installing (``update.py``).
 """
 
 from __future__ import annotations

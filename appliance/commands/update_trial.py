@@ -54,8 +54,9 @@ def _open_record(running: str) -> Trial | None:
     now = after_restart(before, running)
     if now != before:
         write_trial(now)
-    if now.outcome == "given_up" and before.outcome != "given_up":
-        print(f"the update to {now.version} was given up: {now.why}", file=sys.stderr)
+    if now.outcome != before.outcome and now.outcome in {"cut_off", "given_up"}:
+        ended = now.outcome.replace("_", " ")
+        print(f"the update to {now.version} was {ended}: {now.why}", file=sys.stderr)
     return now if now.slot == running and now.outcome == "started" else None
 
 

@@ -1,7 +1,8 @@
 """``parta-kit update``: what it makes of RAUC's, the kit's and a web server's answers, what it refuses, and its words.
 
 curl and TLS are the real ones. Not here: RAUC, slots and restarts, which only a booted image has
-(``tests/image/test_update.py``), and the firmware's side (``tests/image/test_slots.py``).
+(``tests/image/test_update.py``), the firmware's side (``tests/image/test_slots.py``), and what becomes of a version
+that was tried (``test_update_trials.py``).
 """
 
 from __future__ import annotations
@@ -22,8 +23,6 @@ from aiohttp import web
 
 from appliance.cli import CANNOT_START, OK, main
 from appliance.commands import update as commands
-from appliance.commands.update import as_text, why_not
-from appliance.commands.update_stick import newest
 from appliance.errors import UpdateRefused, UpdateUnavailable
 from appliance.hw.base import Face, Fault, LinkFace
 from appliance.service_report import status_text
@@ -33,7 +32,7 @@ from appliance.update.engine import slots_of
 from appliance.update.kit_state import AT_REST, KitState, camera_is_seen, state_of
 from appliance.update.source import check_sum, copied, downloaded, is_newer, read_channel
 from appliance.update.tools import follow, run
-from appliance.update.trial import RECORD, Trial, after_restart, missing, read_trial, write_trial
+from appliance.update.trial import Trial, missing
 from tests.appliance.stream.test_way import _certificate
 from tests.running import free_port
 
@@ -123,36 +122,6 @@ def test_a_kit_that_does_not_run_is_not_in_use() -> None:
 def test_a_version_owes_what_the_one_before_had(before: Trial, kit: KitState, camera: bool, owes: str) -> None:
     assert owes in missing(before, kit, camera=camera)
     assert (missing(before, kit, camera=camera) == "") == (owes == "")
-
-
-@pytest.mark.parametrize(
-    ("outcome", "why", "running", "then", "told"),
-    [
-        ("installed", "", "B", "started", "has to show that it is good"),
-        ("installed", "", "A", "given_up", "went back: it did not come up far enough to say why"),
-        ("started", "", "A", "given_up", "the power was gone meanwhile"),
-        ("started", "it sees no camera", "A", "given_up", "went back: it sees no camera."),
-        ("good", "", "B", "good", "The last update, to 2, is good."),
-        ("good", "", "A", "good", "The last update, to 2, is good."),
-        ("given_up", "it sees no camera", "A", "given_up", "it sees no camera"),
-    ],
-)
-def test_a_restart_tells_what_became_of_a_trial(
-    tmp_path: Path, outcome: Any, why: str, running: str, then: str, told: str
-) -> None:
-    write_trial(Trial(slot="B", version="2", outcome=outcome, why=why), tmp_path)
-    kept = read_trial(tmp_path)
-    assert kept is not None
-    now = after_restart(kept, running)
-    assert now.outcome == then
-    assert told in as_text(now)
-
-
-def test_a_spoilt_record_is_told_with_what_to_do(tmp_path: Path) -> None:
-    assert read_trial(tmp_path) is None
-    (tmp_path / RECORD).write_text('{"slot": "B"')
-    with pytest.raises(UpdateUnavailable, match="remove it"):
-        read_trial(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -313,31 +282,6 @@ def test_without_a_channel_a_night_brings_nothing_and_that_is_well(
     assert capsys.readouterr().out == "No channel is set: nothing to look for.\n"
 
 
-GIVEN_UP = Trial(slot="B", version="0.2.0", outcome="given_up", why="it sees no camera")
-
-
-@pytest.mark.parametrize(
-    ("announced", "last", "at_night", "asked_for"),
-    [
-        ("0.2.0", None, "", ""),
-        (
-            "0.1.0",
-            None,
-            "nothing newer than 0.1.0 is announced (0.1.0)",
-            "nothing newer than 0.1.0 is announced (0.1.0)",
-        ),
-        ("0.2.0", GIVEN_UP, "0.2.0 was given up before; to try it once more: parta-kit update install", ""),
-        ("0.2.1", GIVEN_UP, "", ""),
-        ("0.2.0", Trial(slot="B", version="0.2.0", outcome="good"), "", ""),
-    ],
-)
-def test_a_night_tries_no_version_twice_and_a_person_may(
-    announced: str, last: Trial | None, at_night: str, asked_for: str
-) -> None:
-    assert why_not(announced, "0.1.0", last, asked_for=False) == at_night
-    assert why_not(announced, "0.1.0", last, asked_for=True) == asked_for
-
-
 async def test_a_check_compares_with_what_is_announced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = {"version": "999.0", "url": "https://files.school.example/a.raucb", "sha256": "0" * 64}
     (tmp_path / "channel.json").write_text(json.dumps(said))
@@ -347,22 +291,3 @@ async def test_a_check_compares_with_what_is_announced(tmp_path: Path, capsys: p
         words = ["update", "check", "--channel", f"{url}/channel.json", "--config", str(config)]
         assert await asyncio.to_thread(main, words) == OK
     assert "999.0 is there" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("versions", "last", "chosen"),
-    [
-        ({}, None, None),
-        ({"a": "0.1.0", "b": "0.0.9"}, None, None),
-        ({"a": "0.2.0", "b": "0.10.0", "c": "0.9.0"}, None, "b"),
-        ({"a": "0.2.0", "b": "0.3.0"}, Trial(slot="B", version="0.3.0", outcome="given_up"), "a"),
-        ({"a": "0.2.0"}, Trial(slot="B", version="0.2.0", outcome="given_up"), None),
-        ({"a": "0.2.0"}, Trial(slot="B", version="0.2.0", outcome="installed"), "a"),
-    ],
-)
-def test_a_stick_brings_the_newest_version_that_was_not_given_up(
-    versions: dict[str, str], last: Trial | None, chosen: str | None
-) -> None:
-    """Else a kit with a stick in it would try a broken version at every start."""
-    bundles = {Path(name): version for name, version in versions.items()}
-    assert newest(bundles, "0.1.0", last) == (Path(chosen) if chosen else None)

@@ -78,20 +78,20 @@ async def test_power_may_be_cut_at_any_moment_of_an_update(
         await plug_in_other(machine)
         await when_it_is_whole(machine, lot)
     async with running_machine(folder, None, SCRIPT) as machine:
-        await starts_as_before(machine, kept, given_up=True)
+        await starts_as_before(machine, kept, cut_off=True)
         await on_trial(machine, lot)
     async with running_machine(folder, None, SCRIPT) as machine:
-        await starts_as_before(machine, kept, given_up=True)
+        await starts_as_before(machine, kept, cut_off=True)
         await nobody_cuts_it_off(machine, kept)
 
 
-async def starts_as_before(machine: Machine, kept: str, *, given_up: bool = False) -> None:
+async def starts_as_before(machine: Machine, kept: str, *, cut_off: bool = False) -> None:
     """From slot A, with all that it keeps, known to its relay, and without what the update had in work."""
     await machine.until_up(BOOT_S)
     await machine.until_ready(LOOK_S)
     now = await told(machine)
     assert (now["slot"], now["on_trial"]) == ("A", False)
-    assert now["last_update"] == ({"version": NEW, "outcome": "given_up", "why": SILENT} if given_up else None)
+    assert now["last_update"] == ({"version": NEW, "outcome": "cut_off", "why": SILENT} if cut_off else None)
     assert await machine.run(KEPT) == kept
     assert await machine.run(f"ls {FOLDER}/{INCOMING} 2>/dev/null || true") == ""
     assert await machine.run("systemctl --failed --plain --no-legend --no-pager") == ""

@@ -161,6 +161,7 @@ async def a_good_version_on_a_stick_stays(machine: Machine, kept: str) -> None:
     assert (now["version"], now["slot"], now["on_trial"]) == ("0.2.0", "B", False)
     assert json.loads(await machine.run("cat /var/lib/parta-update/trial.json")) == {
         "slot": "B", "version": "0.2.0", "camera": True, "relay": True, "outcome": "good", "why": "",
+        "cuts": 0,
     }  # fmt: skip
     assert await machine.run(KEPT) == kept
     assert await machine.run("systemctl --failed --plain --no-legend --no-pager") == ""
