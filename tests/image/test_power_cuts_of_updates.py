@@ -1,9 +1,9 @@
 """The emulation image whose power is cut five times in one update: whatever is cut off, what ran before starts again.
 
 ``make test-power-cuts`` makes the image and runs this; anywhere else it is skipped by name. One card for all cuts, as a
-school would have it: each start finds what the cut before it left. In the end the update is let come to its end, and
-stays. What the kit keeps is looked at after each start. Not here: cuts of a start and of a lesson
-(``test_power_cuts.py``), and updates that nobody cuts off (``test_update.py``).
+school would have it: each start finds what the cut before it left. In the end a stick is put in again, nobody cuts off
+what comes of it, and the update stays. What the kit keeps is looked at after each start. Not here: cuts of a start and
+of a lesson (``test_power_cuts.py``), and updates that nobody cuts off (``test_update.py``).
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from appliance.update.source import INCOMING
 from appliance.update.trial import FOLDER, RECORD, SILENT
-from tests.emulation.running_machine import Machine, running_machine
+from tests.emulation.running_machine import LOOK_EVERY_S, Machine, running_machine
 from tests.image.test_booted_image import BOOT_S, LOOK_S, SCRIPT, folder, relay
 from tests.image.test_power_cuts import LOT
 from tests.image.test_update import (
@@ -27,6 +29,7 @@ from tests.image.test_update import (
     begins_to_install,
     other_stick,
     plug_in_other,
+    teachers_stick,
     teaching,
     told,
     version_of,
@@ -52,16 +55,23 @@ WRITTEN = (
 )
 #: What RAUC says that it does, such as ``(isi) 20 "Verifying signature" 2``.
 DOING = "busctl get-property de.pengutronix.rauc / de.pengutronix.rauc.Installer Progress"
-CHECK_S = 0.0, 5.0
+#: How much of the bundle RAUC has read, in kB: it maps the file, and a page counts when it was looked at.
+READ = "awk '/^RssFile/ {print $2}' /proc/$(systemctl show -P MainPID rauc)/status 2>/dev/null || echo 0"
+#: What part of it, when the plug is pulled; the rest is for the look at what was written by then.
+CHECKED = 0.05, 0.5
 REST_S = 0.0, 10.0
-#: It has begun when the trial's record says so; READY, and with it the end, comes a minute later.
+#: It has begun when the trial's record says so, and goes on for as long as the relay is away.
 TRIAL_S = 0.0, 20.0
 
 
 async def test_power_may_be_cut_at_any_moment_of_an_update(
     folder: Path, relay: RunningRelay, founded_school: FoundedSchool, tmp_path: Path
 ) -> None:
-    other_stick(folder, version_of(tmp_path, NEW))
+    bundle, copy = version_of(tmp_path, NEW), tmp_path / "copy" / f"{NEW}.raucb"
+    copy.parent.mkdir()
+    shutil.copyfile(bundle, copy)
+    other_stick(folder, bundle)
+    teachers_stick(folder, copy)
     lot = random.Random(LOT)
     async with teaching(folder, relay, founded_school) as (machine, kept):
         await plug_in_other(machine)
@@ -78,20 +88,22 @@ async def test_power_may_be_cut_at_any_moment_of_an_update(
         await plug_in_other(machine)
         await when_it_is_whole(machine, lot)
     async with running_machine(folder, None, SCRIPT) as machine:
-        await starts_as_before(machine, kept, cut_off=True)
-        await on_trial(machine, lot)
+        await starts_as_before(machine, kept, cuts=1)
+        await on_trial(machine, lot, relay)
+    await relay.start()
     async with running_machine(folder, None, SCRIPT) as machine:
-        await starts_as_before(machine, kept, cut_off=True)
+        await starts_as_before(machine, kept, cuts=2)
         await nobody_cuts_it_off(machine, kept)
 
 
-async def starts_as_before(machine: Machine, kept: str, *, cut_off: bool = False) -> None:
+async def starts_as_before(machine: Machine, kept: str, *, cuts: int = 0) -> None:
     """From slot A, with all that it keeps, known to its relay, and without what the update had in work."""
     await machine.until_up(BOOT_S)
     await machine.until_ready(LOOK_S)
     now = await told(machine)
     assert (now["slot"], now["on_trial"]) == ("A", False)
-    assert now["last_update"] == ({"version": NEW, "outcome": "cut_off", "why": SILENT} if cut_off else None)
+    assert now["last_update"] == ({"version": NEW, "outcome": "cut_off", "why": SILENT} if cuts else None)
+    assert not cuts or f"was cut off ({cuts} of " in await machine.run(f"{UPDATE} status", LOOK_S)
     assert await machine.run(KEPT) == kept
     assert await machine.run(f"ls {FOLDER}/{INCOMING} 2>/dev/null || true") == ""
     assert await machine.run("systemctl --failed --plain --no-legend --no-pager") == ""
@@ -99,10 +111,11 @@ async def starts_as_before(machine: Machine, kept: str, *, cut_off: bool = False
 
 async def as_it_is_checked(machine: Machine, lot: random.Random) -> None:
     """RAUC reads the bundle, and has written nothing."""
+    part_kb = int(int(await machine.run(f"stat -c %s {BUNDLE}")) / 1024 * lot.uniform(*CHECKED))
     await begins_to_install(machine, BUNDLE)
-    await machine.until(f"{DOING} | grep -qE 'Checking|signature'", INSTALL_S)
-    await machine.goes_on(lot.uniform(*CHECK_S))
-    await tell(machine, "checked")
+    await machine.run(f"until [ $({READ}) -ge {part_kb} ]; do sleep {LOOK_EVERY_S}; done", INSTALL_S)
+    await tell(machine, f"checked: {part_kb >> 10} MB were drawn")
+    assert "signature" in await machine.run(DOING)
     assert int(await machine.run(WRITTEN)) == 0
 
 
@@ -129,17 +142,25 @@ async def when_it_is_whole(machine: Machine, lot: random.Random) -> None:
     await tell(machine, "whole, and not restarted")
 
 
-async def on_trial(machine: Machine, lot: random.Random) -> None:
-    """Slot B runs, and has not proved itself."""
-    await tries_the_other(machine)
+async def on_trial(machine: Machine, lot: random.Random, relay: RunningRelay) -> None:
+    """Slot B runs, and has not proved itself: it waits for the relay, which the version before reached.
+
+    What was installed before is whole, and needs no second writing: a person has it tried once more.
+    """
+    assert f"Going back to {NEW}." in await machine.run(f"{UPDATE} rollback --no-restart", LOOK_S)
+    await relay.program.end(signal.SIGTERM)
+    await machine.run("systemctl --no-block reboot")
+    await machine.restarted(LOOK_S)
+    await machine.until(f"grep -q started {FOLDER}/{RECORD}", BOOT_S)
     await machine.goes_on(lot.uniform(*TRIAL_S))
     await tell(machine, "on trial")
     assert "started" in await machine.run(f"cat {FOLDER}/{RECORD}")
 
 
 async def nobody_cuts_it_off(machine: Machine, kept: str) -> None:
-    """It proves itself, and stays."""
-    await tries_the_other(machine)
+    """The teacher's stick is put in, and nothing else is done: it is written anew, proves itself, and stays."""
+    await machine.plug_in("stick")
+    await machine.restarted(INSTALL_S)
     await machine.until(f"grep -q good {FOLDER}/{RECORD}", BOOT_S)
     await machine.until_ready(LOOK_S)
     now = await told(machine)
@@ -148,14 +169,6 @@ async def nobody_cuts_it_off(machine: Machine, kept: str) -> None:
     assert await machine.run(KEPT) == kept
     assert await machine.run("systemctl --failed --plain --no-legend --no-pager") == ""
     assert re.search(r"\[all\]\n.*\nboot_partition=3\n", await machine.run("cat /bootfs/autoboot.txt"))
-
-
-async def tries_the_other(machine: Machine) -> None:
-    """What was installed before is whole, and needs no second writing: a person has it tried once more."""
-    assert f"Going back to {NEW}." in await machine.run(f"{UPDATE} rollback --no-restart", LOOK_S)
-    await machine.run("systemctl --no-block reboot")
-    await machine.restarted(LOOK_S)
-    await machine.until(f"grep -q started {FOLDER}/{RECORD}", BOOT_S)
 
 
 async def tell(machine: Machine, when: str) -> None:
