@@ -28,6 +28,8 @@ CAMERA = (
 )
 CAP_BPS = 300_000
 CAP_PATH_S = 0.02  # each way
+#: What stands in the line's queue from before the cap delays the voice behind it; then the same again, to play it.
+QUEUE_LASTS_S = 2 * 8 * Narrow(rate_bps=CAP_BPS).queue_octets / CAP_BPS
 SETTLE_S = 6.0
 BEFORE_S = 8.0
 BACK_S = 60.0
@@ -126,6 +128,7 @@ async def _capped(school: RunningSchool, browser: Browser, length_s: float) -> l
         link.impair(calm, narrow)
         await _until_picture(page, "slow")
         told_s = time.time() - capped.at_s
+        await asyncio.sleep(QUEUE_LASTS_S)
         settled = await Seen.now(page)
         await asyncio.sleep(length_s)
         after = await Seen.now(page)
