@@ -75,6 +75,11 @@ class Codes:
         """Where more than ``longest_us`` passes from one picture to the next."""
         return [(one, two) for one, two in itertools.pairwise(self.us) if not 0 < two - one <= longest_us]
 
+    def around(self, at_us: int) -> tuple[int, int]:
+        """The last picture up to this moment, and the first after it. Raises ``ValueError`` where there are none."""
+        ((before_us, after_us),) = [(one, two) for one, two in itertools.pairwise(self.us) if one <= at_us < two]
+        return before_us, after_us
+
 
 def kept_on_the_kit(state: Path, lesson_id: str) -> bytes:
     """All that the kit recorded of a lesson, of one init, as one file."""

@@ -135,9 +135,9 @@ async def test_what_a_killed_kit_recorded_without_a_relay_is_there_later_with_it
     resumed, cut_off = (Codes.of(video) for video in videos)
     assert [resumed, cut_off] == [Codes.of(video) for video in kept]
     assert cut_off.holes(PICTURE_HOLE_US) == []
-    ((before_us, after_us),) = resumed.holes(PICTURE_HOLE_US)
+    before_us, after_us = resumed.around(killed_us)
+    assert resumed.holes(PICTURE_HOLE_US) in ([], [(before_us, after_us)])  # a quick kit is back within a second
     assert killed_us - before_us < SEGMENT_US
-    assert after_us > killed_us
     assert playlist.count("#EXT-X-DISCONTINUITY") == 1
     assert playlist.count("#EXT-X-GAP") == 1, "what was in the making is seen as a hole"
     ((hole_begins_ms, hole_ends_ms),) = new["gaps"]
