@@ -140,7 +140,8 @@ def test_nobody_comes_by_ssh_without_a_key_as_root_or_further_than_the_kit() -> 
     }  # fmt: skip
     assert wanted.items() <= said.items()
     unit = (FILES / "etc/systemd/system/parta-ssh.service").read_text(encoding="utf-8")
-    assert {"PrivateDevices=yes", "NoNewPrivileges=yes", "ProtectSystem=strict"} <= {*unit.splitlines()}
+    shut = {"PrivateDevices=yes", "NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectProc=invisible"}
+    assert shut <= {*unit.splitlines()}
 
 
 def test_the_command_is_the_one_that_the_package_declares() -> None:
