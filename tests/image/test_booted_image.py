@@ -36,7 +36,7 @@ ROOT = HERE.parents[1]
 SCRIPT = ROOT / "scripts" / "image.sh"
 BOOT_S = 900.0  # 60 s by itself; READY comes when Python and its libraries are read, which shares two CPUs with others
 LOOK_S = 180.0
-LESSON_S = 120  # of the machine's clock
+LESSON_S = 600  # of the machine's clock
 MORE_MEMORY_KB = 1024  # what the RAM file systems may take more after it
 #: What may listen: the setup page, multicast DNS, and DHCP's client, which answers to nobody it has not asked.
 LISTENERS = {("tcp", "8091"), ("udp", "5353")}
