@@ -8,9 +8,9 @@ MAKES_DISKS=genimage,dosfstools,mtools,e2fsprogs,fdisk,bmap-tools,xz-utils,rauc,
 LEAN=(--variant=minbase --aptopt='APT::Install-Recommends "false"' --dpkgopt='path-exclude=/usr/share/locale/*'
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*')
 
-# A machine whose folder /machine is: the same processor, network and agent whatever it boots.
-MACHINE_IS=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot -M q35 -accel tcg,thread=multi -cpu max
-    -smp 2 -m 1536 -netdev user,id=net -device virtio-net-pci,netdev=net,romfile= -device virtio-rng-pci
+# A machine whose folder /machine is: the same network and agent whatever it boots, and on whatever processor.
+MACHINE_HAS=(-nodefaults -no-user-config -display none -no-reboot -accel tcg,thread=multi -smp 2 -m 1536
+    -netdev user,id=net -device virtio-net-pci,netdev=net,romfile= -device virtio-rng-pci
     -device virtio-serial-pci -chardev socket,id=agent,path=/machine/agent,server=on,wait=off
     -device virtserialport,chardev=agent,name=parta.test)
 
@@ -63,12 +63,15 @@ virtual_camera() {
         as_root cp tests/emulation/virtual.yaml "$1/usr/share/libcamera/pipeline/virtual/"
 }
 
-# build_lgpio ROOT: its wheel, and those beside it in the lock file, in ROOT/pins. ROOT has $BUILDS_LGPIO.
+# build_lgpio ROOT [SETTING=…]: its wheel, and those beside it in the lock file, in ROOT/pins. ROOT has $BUILDS_LGPIO; with
+# Python's settings for another processor, and that one's compiler and headers, the wheel is for it.
 build_lgpio() {
+    local root=$1
+    shift
     say "building lgpio of requirements/pins.txt"
     as_root "$VENV"/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary lgpio --require-hashes \
-        -r requirements/pins.txt -d "$1/pins"
+        -r requirements/pins.txt -d "$root/pins"
     # PYPI=1: with the library in it, as its makers build it for the package index.
-    as_root chroot "$1" sh -ec 'cd /pins && PYPI=1 pip wheel --quiet --use-pep517 --no-index --no-deps --no-build-isolation *.tar.gz' ||
+    as_root chroot "$root" env PYPI=1 "$@" sh -ec 'cd /pins && pip wheel --quiet --use-pep517 --no-index --no-deps --no-build-isolation *.tar.gz' ||
         fail "lgpio could not be built"
 }

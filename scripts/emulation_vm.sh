@@ -117,7 +117,7 @@ boot() {
             -append "root=LABEL=root ro console=ttyS0 quiet mitigations=off systemd.show_status=1 net.ifnames=0" \
             -drive file=/vm/disk,format=raw,if=virtio,snapshot=on -drive file=/machine/card,format=raw,if=virtio \
             -serial file:/machine/console.log' \
-        bash "$(realpath "$TOOLS")" "$folder" "$(realpath "$VM")" "${MACHINE_IS[@]}"
+        bash "$(realpath "$TOOLS")" "$folder" "$(realpath "$VM")" qemu-system-x86_64 -M q35 -cpu max "${MACHINE_HAS[@]}"
 }
 
 case "${1:-}" in

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the kit's image from image-build/: with rpi-image-gen for a Pi, and from Debian 13 alone for QEMU. What is made
-# lies in dist/; what can be used again, in .cache/image.
+# lies in dist/; what can be used again, in .cache/image, or .cache/image-arm64 for that processor.
 #
 #   image.sh emulated              the image that boots here, made of the same layers (image-build/emulation.toml)
 #   image.sh pi FAMILY             a Pi's: pi4, pi5, cm4, cm5, pi3 or zero2w. Needs rpi-image-gen and Raspberry Pi's archive
@@ -11,14 +11,17 @@
 #                                  FOLDER/stick* USB sticks, which FOLDER/qmp plugs in. Without FILE the console is this
 #                                  terminal
 #
-# IMAGE_URL: the folder that Imager will fetch the image from, and kits their updates. XZ_LEVEL: 0 to 9. UPDATE_KEY,
-# UPDATE_CERT: who signs updates, and whose updates the image takes, in PEM form; the emulated image alone makes a throwaway
-# pair where they are not given. IMAGE_CACHE, IMAGE_OUT: other folders, below this one, than .cache/image and dist.
+# IMAGE_ARCH: the emulated image's processor, amd64 or arm64. IMAGE_URL: the folder that Imager will fetch the image from, and
+# kits their updates. XZ_LEVEL: 0 to 9. UPDATE_KEY, UPDATE_CERT: who signs updates, and whose updates the image takes, in PEM
+# form; the emulated image alone makes a throwaway pair where they are not given. IMAGE_CACHE, IMAGE_OUT: other folders, below
+# this one, than .cache/image and dist.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/emulation_parts.sh
 
+ARCH=${IMAGE_ARCH:-amd64}
 IMAGE=${IMAGE_CACHE:-.cache/image}
+[ -n "${IMAGE_CACHE:-}" ] || [ "$ARCH" = amd64 ] || IMAGE+=-$ARCH
 TOOLS=$IMAGE/tools
 PLAN=$IMAGE/plan
 DEBIAN=$IMAGE/debian
@@ -33,10 +36,10 @@ FIRST_PARTITION=4194304 # genimage.cfg.in: align = 4M
 UPDATE_KEY=${UPDATE_KEY:-$IMAGE/update/key.pem}
 UPDATE_CERT=${UPDATE_CERT:-$IMAGE/update/cert.pem}
 
-PYTHON_FROM=(scripts/image.sh requirements/kit.txt pyproject.toml appliance service wire config relay)
-STAND_INS_FROM=(scripts/image.sh requirements/emulation.txt requirements/pins.txt tests/emulation/noise.py)
-DEBIAN_FROM=(scripts/emulation_parts.sh "$PLAN/packages" "$PLAN/essential" image-build/layer/parta-card.d/files
-    tests/emulation/machine/kernel.pref)
+PYTHON_FROM=(scripts/image.sh "$PLAN/target" requirements/kit.txt pyproject.toml appliance service wire config relay)
+STAND_INS_FROM=(scripts/image.sh "$PLAN/target" requirements/emulation.txt requirements/pins.txt tests/emulation/noise.py)
+DEBIAN_FROM=(scripts/emulation_parts.sh "$PLAN/packages" "$PLAN/essential" "$PLAN/kernel.pref"
+    image-build/layer/parta-card.d/files)
 ROOT_FROM=("${DEBIAN_FROM[@]}" "${PYTHON_FROM[@]}" "${STAND_INS_FROM[@]}" scripts/image image-build systemd
     tests/emulation/machine tests/emulation/shims tests/emulation/virtual.yaml "$UPDATE_CERT")
 
@@ -70,10 +73,20 @@ in_tools() {
         bash "$(realpath "$TOOLS")" "$(realpath "$IMAGE")" "$(realpath "$OUT")" "$@"
 }
 
+# make_plan: what is asked of Debian, of QEMU and of uv for this processor (image-build/emulation.toml).
+make_plan() {
+    mkdir -p "$IMAGE"
+    "$VENV"/bin/python -m scripts.image plan "$PLAN" "$ARCH"
+    # shellcheck source=/dev/null
+    . "$PLAN/target"
+}
+
 make_tools() {
+    local -a foreign=()
+    case $EMULATOR_PACKAGES in *:"$ARCH"*) foreign=(--architectures="$(dpkg --print-architecture),$ARCH") ;; esac
     say "making $TOOLS: QEMU, genimage and what builds lgpio, of Debian 13"
-    debian_root "$TOOLS" qemu-system-x86,seabios,ipxe-qemu,$MAKES_DISKS,$BUILDS_LGPIO
-    build_lgpio "$TOOLS"
+    debian_root "$TOOLS" "$EMULATOR_PACKAGES,$MAKES_DISKS,$BUILDS_LGPIO" "${foreign[@]}"
+    build_lgpio "$TOOLS" "${BUILDS_LGPIO_WITH[@]}"
 }
 
 make_update_key() {
@@ -93,30 +106,31 @@ python_packages() {
         -o -name RECORD \) -delete
 }
 
-# make_site FOLDER ARCHITECTURE: Parta's wheel and its locked dependencies.
+# make_site FOLDER PLATFORM: Parta's wheel and its locked dependencies.
 make_site() {
     say "installing Parta's wheel and the locked packages of requirements/kit.txt for $2"
     rm -rf "$1" "$IMAGE/wheel" && mkdir -p "$1"
     "$VENV"/bin/python -m hatchling build -t wheel -d "$IMAGE/wheel" >/dev/null
-    python_packages "$1" --python-platform "$2-manylinux_2_28" --only-binary :all: --require-hashes -r requirements/kit.txt
+    python_packages "$1" --python-platform "$2" --only-binary :all: --require-hashes -r requirements/kit.txt
     python_packages "$1" "$IMAGE"/wheel/*.whl
 }
-make_emulated_site() { make_site "$IMAGE/site" x86_64; }
+make_emulated_site() { make_site "$IMAGE/site" "$WHEELS"; }
 
 make_stand_ins() {
     say "installing picamera2, gpiozero and lgpio in the place of Raspberry Pi's packages"
     rm -rf "$IMAGE/emulation-site" "$IMAGE/frames" && mkdir -p "$IMAGE/emulation-site" "$IMAGE/frames"
-    python_packages "$IMAGE/emulation-site" --python-platform x86_64-manylinux_2_28 --only-binary :all: --require-hashes \
+    python_packages "$IMAGE/emulation-site" --python-platform "$WHEELS" --only-binary :all: --require-hashes \
         -r requirements/emulation.txt
-    python_packages "$IMAGE/emulation-site" "$TOOLS"/pins/{colorzero,gpiozero,lgpio}-*.whl
+    python_packages "$IMAGE/emulation-site" --python-platform "$WHEELS" "$TOOLS"/pins/{colorzero,gpiozero,lgpio}-*.whl
     "$VENV"/bin/python -m tests.emulation.noise "$IMAGE/frames"
 }
 
 make_debian() {
     say "making $DEBIAN: the packages of the layers, which takes some minutes"
     # shellcheck disable=SC2016 # $1 is mmdebstrap's
-    SOURCE_DATE_EPOCH=$DEBIAN_DATE debian_root "$DEBIAN" "$(cat "$PLAN/packages")" --essential-hook="$PWD/$PLAN/essential" --setup-hook='
-        mkdir -p "$1/etc/apt/preferences.d"; cp '"$(cat "$PLAN/preferences")"' "$1/etc/apt/preferences.d/kernel.pref"'
+    SOURCE_DATE_EPOCH=$DEBIAN_DATE debian_root "$DEBIAN" "$(cat "$PLAN/packages")" --architectures="$ARCH" \
+        --essential-hook="$PWD/$PLAN/essential" --setup-hook='
+        mkdir -p "$1/etc/apt/preferences.d"; cp '"$PLAN"'/kernel.pref "$1/etc/apt/preferences.d/kernel.pref"'
 }
 
 # What is where in the root, for the emulation's list of differences; a folder's times change with what is in it.
@@ -161,12 +175,12 @@ make_image() {
 }
 
 pack_emulated() {
-    pack "$NAME.img" "$NAME-$(version)-amd64" emulation
-    cp "$IMAGE/bill.json" "$OUT/$NAME-$(version)-amd64.cdx.json"
+    pack "$NAME.img" "$NAME-$(version)-$ARCH" "$FAMILY"
+    cp "$IMAGE/bill.json" "$OUT/$NAME-$(version)-$ARCH.cdx.json"
 }
 
 pack_update() {
-    bundle "$IMAGE/system.img" "$IMAGE/boot.img" emulation "$(version)" "$OUT/$NAME-$(version)-amd64.raucb"
+    bundle "$IMAGE/system.img" "$IMAGE/boot.img" "$FAMILY" "$(version)" "$OUT/$NAME-$(version)-$ARCH.raucb"
 }
 
 # bundle SYSTEM BOOT FAMILY VERSION FILE
@@ -204,9 +218,8 @@ pack() {
 
 emulated() {
     need_root
-    mkdir -p "$IMAGE"
-    "$VENV"/bin/python -m scripts.image plan "$PLAN"
-    once "$IMAGE/tools" make_tools scripts/emulation_parts.sh requirements/pins.txt
+    make_plan
+    once "$IMAGE/tools" make_tools scripts/emulation_parts.sh "$PLAN/target" requirements/pins.txt
     [ -e "$UPDATE_CERT" ] || make_update_key
     once "$IMAGE/site" make_emulated_site "${PYTHON_FROM[@]}"
     once "$IMAGE/stand-ins" make_stand_ins "${STAND_INS_FROM[@]}"
@@ -215,7 +228,7 @@ emulated() {
     once "$IMAGE/image" make_image "${ROOT_FROM[@]}"
     once "$IMAGE/bundled" pack_update "${ROOT_FROM[@]}"
     once "$IMAGE/packed" pack_emulated "${ROOT_FROM[@]}"
-    say "$OUT/$NAME-$(version)-amd64.img.xz boots with: make boot-image"
+    say "$OUT/$NAME-$(version)-$ARCH.img.xz boots with: make boot-image ARCH=$ARCH"
 }
 
 has_slots() { case " $WITH_SLOTS " in *" $1 "*) ;; *) return 1 ;; esac; }
@@ -228,9 +241,9 @@ pi() {
     ! has_slots "$1" || [ -e "${UPDATE_KEY:?}" -a -e "$UPDATE_CERT" -a "$UPDATE_CERT" != "$IMAGE/update/cert.pem" ] ||
         fail "set UPDATE_KEY and UPDATE_CERT: this image takes updates, and only those that are signed by you"
     command -v rpi-image-gen >/dev/null || fail "rpi-image-gen is not here; it comes from Raspberry Pi's GitHub account"
-    mkdir -p "$IMAGE"
-    once "$IMAGE/tools" make_tools scripts/emulation_parts.sh requirements/pins.txt
-    make_site "$IMAGE/site-arm64" aarch64
+    make_plan
+    once "$IMAGE/tools" make_tools scripts/emulation_parts.sh "$PLAN/target" requirements/pins.txt
+    make_site "$IMAGE/site-arm64" aarch64-manylinux_2_28
     local image=pi-$1/image-$NAME
     local -a given=(IGconf_parta_site="$PWD/$IMAGE/site-arm64" IGconf_sys_workroot="$PWD/$IMAGE/pi-$1")
     ! has_slots "$1" || given+=(IGconf_partaslots_keyring="$(realpath "$UPDATE_CERT")")
@@ -245,6 +258,8 @@ boot() {
     local file name
     local -a sticks=(-device "qemu-xhci,id=usb" -qmp "unix:/machine/qmp,server=on,wait=off")
     [ -e "$IMAGE/image.made-of" ] || fail "$IMAGE/$NAME.img is not there; make image-emulated makes it"
+    # shellcheck source=/dev/null
+    . "$PLAN/target"
     folder=$(realpath "$1")
     rm -f "$folder/console.log"
     [ -z "${2:-}" ] || cp "$2" "$folder/parta.toml"
@@ -267,7 +282,8 @@ boot() {
         [ ! -e "$folder/parta.toml" ] ||
             chroot "$tools" env -i PATH=/usr/bin mcopy -o -i "$card" /machine/parta.toml ::parta.toml
         exec "$python" -m scripts.image.firmware "$folder" "$tools" "$@"' \
-        bash "$VENV/bin/python" "$(realpath "$TOOLS")" "$folder" "$(realpath "$IMAGE/$NAME.img")" "${MACHINE_IS[@]}" \
+        bash "$VENV/bin/python" "$(realpath "$TOOLS")" "$folder" "$(realpath "$IMAGE/$NAME.img")" \
+        "${EMULATOR[@]}" "${MACHINE_HAS[@]}" \
         -chardev file,id=console,path=/machine/console.log,append=on -serial "$serial" \
         -drive file=/machine/disk,format=raw,if=virtio "${sticks[@]}"
 }

@@ -1,6 +1,6 @@
 """What ``scripts/image.sh`` asks of Python: the plan as files that a shell reads, and what is told of a made image.
 
-python -m scripts.image plan FOLDER                        packages, and one script for each of mmdebstrap's phases
+python -m scripts.image plan FOLDER ARCHITECTURE           packages, and one script for each of mmdebstrap's phases
 python -m scripts.image same A B                           names what differs in two folders, and fails then
 python -m scripts.image within BEFORE AFTER                refuses what the emulation's hook wrote elsewhere
 python -m scripts.image bill ROOT FILE VERSION MADE_S      the bill of materials
@@ -18,19 +18,28 @@ import msgspec
 
 from scripts.image.bill import bill_of
 from scripts.image.channel import channel_of
-from scripts.image.emulation import DIFFERENCES, layers_of, planned, read_differences, touched_elsewhere
+from scripts.image.emulation import (
+    DIFFERENCES,
+    USUAL,
+    Architecture,
+    layers_of,
+    planned,
+    read_differences,
+    touched_elsewhere,
+)
 from scripts.image.imager import Made, entry_of, with_entry
 from scripts.image.layer import LayerWrong
 from scripts.image.same import differences
 
 
-def write_plan(folder: Path) -> None:
-    """``packages``, ``preferences``, and for each phase an executable file that takes the root."""
-    differences = read_differences()
+def write_plan(folder: Path, architecture: str = USUAL) -> None:
+    """``packages``, ``kernel.pref``, ``target`` for the shell; for each phase an executable that takes the root."""
+    differences = read_differences(architecture)
     plan = planned(layers_of(differences), differences)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "packages").write_text(",".join(plan.packages))
-    (folder / "preferences").write_text(differences.preferences)
+    (folder / "kernel.pref").write_bytes((DIFFERENCES.parents[1] / differences.own.preferences).read_bytes())
+    (folder / "target").write_text(_target(differences.own))
     variables = [f"export {name}={shlex.quote(value)}" for name, value in plan.variables.items() if value]
     hooks = {**plan.hooks, "stand-ins": (f'{shlex.quote(str(DIFFERENCES.parent / differences.hook))} "$1"',)}
     (folder / "variables").write_text("\n".join([*variables, ""]))
@@ -38,6 +47,17 @@ def write_plan(folder: Path) -> None:
         script = folder / phase
         script.write_text("\n".join(["#!/bin/sh", "set -eu", f". {folder.resolve()}/variables", *commands, ""]))
         script.chmod(0o755)
+
+
+def _target(own: Architecture) -> str:
+    lines = (
+        f"FAMILY={shlex.quote(own.family)}",
+        f"WHEELS={shlex.quote(own.wheels)}",
+        f"EMULATOR=({shlex.join(own.machine)})",
+        f"EMULATOR_PACKAGES={shlex.quote(','.join(own.tools))}",
+        f"BUILDS_LGPIO_WITH=({shlex.join(own.builds_lgpio)})",
+    )
+    return "\n".join([*lines, ""])
 
 
 def check_within(before: Path, after: Path) -> None:
@@ -68,8 +88,8 @@ def main(words: list[str]) -> None:
     """Do it."""
     try:
         match words:
-            case ["plan", folder]:
-                write_plan(Path(folder))
+            case ["plan", folder, architecture]:
+                write_plan(Path(folder), architecture)
             case ["within", before, after]:
                 check_within(Path(before), Path(after))
             case ["same", one, other]:

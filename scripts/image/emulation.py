@@ -14,19 +14,46 @@ import msgspec
 from scripts.image.layer import LAYERS, PHASES, Layer, LayerWrong, read_layer
 
 DIFFERENCES = LAYERS.parent / "emulation.toml"
+#: What ``make image-emulated`` makes unless it is told otherwise.
+USUAL = "amd64"
 
 
-class Differences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``emulation.toml``: ``hook`` is relative to ``image-build/``; ``writes`` are the paths that it may touch."""
+class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one processor has of its own; ``emulation.toml`` says what each is. ``preferences`` is a file of ours."""
 
-    layers: tuple[str, ...]
-    architecture: str
-    without: tuple[str, ...]
+    family: str
     packages: tuple[str, ...]
     preferences: str
+    wheels: str
+    machine: tuple[str, ...]
+    tools: tuple[str, ...]
+    builds_lgpio: tuple[str, ...]
+    variables: dict[str, str]
+
+
+class _Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    layers: tuple[str, ...]
+    without: tuple[str, ...]
+    packages: tuple[str, ...]
     hook: str
     writes: tuple[str, ...]
     variables: dict[str, str]
+    architectures: dict[str, Architecture]
+
+
+class Differences(msgspec.Struct, frozen=True):
+    """``emulation.toml`` for one processor, its own packages and variables among all of them.
+
+    ``hook`` is relative to ``image-build/``; ``writes`` are the paths that it may touch.
+    """
+
+    layers: tuple[str, ...]
+    without: tuple[str, ...]
+    packages: tuple[str, ...]
+    hook: str
+    writes: tuple[str, ...]
+    variables: dict[str, str]
+    own: Architecture
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +65,21 @@ class Plan:
     variables: Mapping[str, str]
 
 
-def read_differences(path: Path = DIFFERENCES) -> Differences:
-    """The list. Raises ``msgspec.ValidationError``."""
-    return msgspec.toml.decode(path.read_bytes(), type=Differences)
+def read_differences(architecture: str = USUAL, path: Path = DIFFERENCES) -> Differences:
+    """The list. Raises ``msgspec.ValidationError``; ``LayerWrong`` for a processor that is not in it."""
+    listed = msgspec.toml.decode(path.read_bytes(), type=_Listed)
+    own = listed.architectures.get(architecture)
+    if own is None:
+        raise LayerWrong(f"{architecture} is no architecture of {path.name}; known: {' '.join(listed.architectures)}")
+    return Differences(
+        layers=listed.layers,
+        without=listed.without,
+        packages=(*listed.packages, *own.packages),
+        hook=listed.hook,
+        writes=listed.writes,
+        variables={**listed.variables, **own.variables},
+        own=own,
+    )
 
 
 def layers_of(differences: Differences, folder: Path = LAYERS) -> list[Layer]:

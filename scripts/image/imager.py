@@ -29,6 +29,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "pi3": ("Raspberry Pi 3", ("pi3-64bit",)),
     "zero2w": ("Raspberry Pi Zero 2 W", ("pi3-64bit",)),
     "emulation": ("emulation", ("qemu",)),  # a tag of no board: Imager offers it for none of them
+    "emulation-arm64": ("emulation, arm64", ("qemu",)),
 }
 
 

@@ -24,6 +24,7 @@ from tests.appliance.boot.test_imager import CLOUD, NETWORKS
 from tests.appliance.boot.test_imager import SCRIPT as IMAGER_1
 from tests.emulation.running_machine import Machine, running_machine
 from tests.emulation.test_whole_kit import BOOT_FILE, HOST
+from tests.image.made import ARCHITECTURE
 from tests.image.visitor import REACH_DESK, Visitor, new_key
 from tests.running import FoundedSchool, RunningRelay, running_relay
 
@@ -265,7 +266,7 @@ async def memory_taken_kb(machine: Machine) -> int:
 
 async def the_bill_names_what_is_in_it(machine: Machine) -> None:
     """Every package of Debian's and Python's, with its version."""
-    [bill_file] = (ROOT / "dist").glob("parta-kit-*-amd64.cdx.json")
+    [bill_file] = (ROOT / "dist").glob(f"parta-kit-*-{ARCHITECTURE}.cdx.json")
     purls = {each["purl"] for each in json.loads(bill_file.read_bytes())["components"]}
     asked = r"dpkg-query --show --showformat '${Package}@${Version}?arch=${Architecture}\n'"
     assert {f"pkg:deb/debian/{line}" for line in (await machine.run(asked)).splitlines()} <= {

@@ -19,14 +19,14 @@ import pytest
 
 from scripts.image.bill import STATUS
 from scripts.image.same import differences
+from tests.image.made import FOLDER as FIRST
 
 pytestmark = pytest.mark.skipif(
     "PARTA_IMAGE_TWICE" not in os.environ, reason="makes the image once more: PARTA_IMAGE_TWICE=1 make test-image"
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-FIRST = ROOT / ".cache" / "image"
-AGAIN = ROOT / ".cache" / "image-again"
+AGAIN = FIRST.with_name(f"{FIRST.name}-again")
 IMAGE = "parta-kit.img"
 #: What makes the image, and is none of it; and the key whose updates it takes, which is drawn by lot.
 TOOLS = ("tools", "tools.made-of", "update")

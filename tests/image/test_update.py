@@ -22,6 +22,8 @@ import pytest
 
 from tests.emulation.running_machine import Machine, running_machine
 from tests.emulation.test_whole_kit import BOOT_FILE, HOST
+from tests.image.made import FAMILY
+from tests.image.made import FOLDER as IMAGE
 from tests.image.test_booted_image import BOOT_S, LOOK_S, SCRIPT, folder, relay
 from tests.running import FoundedSchool, RunningRelay
 
@@ -31,7 +33,6 @@ pytestmark = [
     pytest.mark.skipif("PARTA_IMAGE" not in os.environ, reason="boots the image in a virtual machine: make test-image"),
 ]
 
-IMAGE = SCRIPT.parents[1] / ".cache" / "image"
 BROKEN = "/etc/systemd/system/parta-kit.service.d/zz-broken.conf"
 INSTALL_S = 900.0  # 430 MB are checked, and 2 GB written, by a software processor
 UPDATE = "PYTHONPATH=/opt/machine/shims:/opt/site /opt/parta/bin/parta-kit update"
@@ -51,7 +52,7 @@ def version_of(folder: Path, version: str, **files: str) -> Path:
     (folder / "commands").write_text("\n".join(commands))
     subprocess.run(["/usr/sbin/debugfs", "-w", "-f", folder / "commands", system], check=True, capture_output=True)
     bundle = folder / f"{version}.raucb"
-    words: list[str | Path] = [SCRIPT, "bundle", system, IMAGE / "boot.img", "emulation", version, bundle]
+    words: list[str | Path] = [SCRIPT, "bundle", system, IMAGE / "boot.img", FAMILY, version, bundle]
     subprocess.run(words, check=True, env={**os.environ, "ZSTD_LEVEL": "1"})
     system.unlink()
     return bundle
