@@ -34,6 +34,9 @@ SIDE_BY_SIDE := -n 2 --dist loadgroup
 ALONE := --last-failed --last-failed-no-failures none
 
 IMAGE_FAMILY := $(or $(FAMILY),pi5)
+# The emulated image's processor, for scripts/image.sh and the tests that boot what it made.
+export IMAGE_ARCH := $(or $(ARCH),amd64)
+IMAGE_CARD := .cache/image$(if $(filter-out amd64,$(IMAGE_ARCH)),-$(IMAGE_ARCH))/card
 
 .PHONY: help run test test-audio check bench bench-fanout fuzz soak screenshots wiring lock test-install test-network test-bucket test-libcamera test-emulated image image-emulated boot-image test-image test-power-cuts clean
 
@@ -104,12 +107,12 @@ test-emulated: $(TESTING) $(HLS) ## boot a whole kit in a virtual machine, press
 image: $(TESTING) ## make a Pi's image; FAMILY=pi4, pi5, cm4, cm5, pi3 or zero2w. Needs Raspberry Pi's archive
 	@scripts/image.sh pi $(IMAGE_FAMILY)
 
-image-emulated: $(TESTING) $(HLS) ## make the image that boots here under QEMU, of the same layers; needs root
-	@scripts/set_up.sh emulation
+image-emulated: $(TESTING) $(HLS) ## make the image that boots here under QEMU, of the same layers; ARCH=arm64: for a Pi's processor; needs root
+	@scripts/set_up.sh emulation $(IMAGE_ARCH)
 	@scripts/image.sh emulated
 
 boot-image: image-emulated ## boot it, with its serial console here; Ctrl-A X pulls the plug
-	@mkdir -p .cache/image/card && scripts/image.sh boot .cache/image/card
+	@mkdir -p $(IMAGE_CARD) && scripts/image.sh boot $(IMAGE_CARD)
 
 test-image: image-emulated ## boot the image and prove what docs/image.md promises of it; needs root
 	PARTA_IMAGE=1 $(PY) -m pytest -s tests/image $(ARGS)

@@ -10,7 +10,7 @@
 #   set_up.sh network                   coturn, iproute2 and nftables, for tests in network namespaces
 #   set_up.sh s3                        VersityGW, an S3 server, built from its Go modules into .cache/s3
 #   set_up.sh fanout                    Janus and iproute2, for the duel of bench/fanout
-#   set_up.sh emulation                 mmdebstrap, which makes the root of scripts/emulation_root.sh
+#   set_up.sh emulation [arm64]         mmdebstrap, which makes roots of Debian 13; for arm64, what runs its programs here
 #   set_up.sh fuzz                      atheris, for make fuzz
 #   set_up.sh libcamera                 that root itself, where this machine can make one
 #   set_up.sh browser                   Chromium and a font with Cyrillic letters, from Debian's packages
@@ -169,6 +169,22 @@ fanout() {
 
 emulation() {
     command -v mmdebstrap >/dev/null || apt_install mmdebstrap
+    [ "${1:-}" != arm64 ] || arm64_programs
+}
+
+# A root is made by its own programs: QEMU runs each that is started, once the kernel has been told. Where no systemd tells
+# it at each start of the machine, it is told here.
+arm64_programs() {
+    local missing=() as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    command -v arch-test >/dev/null || missing+=(arch-test) # what mmdebstrap asks
+    command -v qemu-aarch64-static >/dev/null || missing+=(qemu-user-static)
+    command -v update-binfmts >/dev/null || missing+=(binfmt-support)
+    [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
+    if arch-test arm64 >/dev/null 2>&1; then return; fi
+    "${as_root[@]}" update-binfmts --import qemu-aarch64 || true # where it is known already, it may still be off
+    "${as_root[@]}" update-binfmts --enable qemu-aarch64 || true
+    arch-test arm64 >/dev/null 2>&1 || fail "arm64 programs do not run here: this kernel has no binfmt_misc"
 }
 
 # Part of every test run, so it is left out, and says so, where a root folder cannot be had without asking.
@@ -195,7 +211,7 @@ case "${1:-}" in
     browser) browser ;;
     audio) audio ;;
     service) service ;;
-    emulation) emulation ;;
+    emulation) emulation "${2:-}" ;;
     fanout) fanout ;;
     libcamera) libcamera ;;
     network) network ;;
