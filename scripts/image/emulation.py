@@ -31,28 +31,25 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     variables: dict[str, str]
 
 
-class _Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Shared(msgspec.Struct, frozen=True):
     layers: tuple[str, ...]
     without: tuple[str, ...]
     packages: tuple[str, ...]
     hook: str
     writes: tuple[str, ...]
     variables: dict[str, str]
+
+
+class _Listed(_Shared, frozen=True, forbid_unknown_fields=True):
     architectures: dict[str, Architecture]
 
 
-class Differences(msgspec.Struct, frozen=True):
+class Differences(_Shared, frozen=True):
     """``emulation.toml`` for one processor, its own packages and variables among all of them.
 
     ``hook`` is relative to ``image-build/``; ``writes`` are the paths that it may touch.
     """
 
-    layers: tuple[str, ...]
-    without: tuple[str, ...]
-    packages: tuple[str, ...]
-    hook: str
-    writes: tuple[str, ...]
-    variables: dict[str, str]
     own: Architecture
 
 
